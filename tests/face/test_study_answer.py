@@ -18,7 +18,7 @@ from rankmill.report.study.values import StudyReport
 from rankmill.study.costs.gains import Spent
 from rankmill.study.costs.prices import Prices
 from rankmill.study.grid.answer.amounts import Amount, amount_of, mean_of
-from rankmill.study.grid.answer.answer import Answer
+from rankmill.study.grid.answer.answer import Answer, less_of
 from rankmill.study.grid.answer.cell_gain import CellGain
 from rankmill.study.grid.answer.frames import charges_frame, steps_frame, worth_frame
 from rankmill.study.grid.design import Cell, Study, study_of
@@ -348,3 +348,12 @@ def test_the_tables_and_the_page_say_the_same():
     page = html(report)
     assert page.count("<table") == len(tables)
     assert "“large, random” is best on dev" in page
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.39, "39% as much"), (0.9949, "99% as much"), (0.998, "hardly less")]
+)
+def test_a_cost_that_is_nearly_the_same_is_not_called_a_hundred_percent(
+    share: float, said: str
+) -> None:
+    assert less_of(share) == said

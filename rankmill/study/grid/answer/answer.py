@@ -198,7 +198,7 @@ class Answer:
         gained = _difference(self.judge.against[cheap.number][START], write)
         share = self._cost(cheap) / self._cost(best)
         return (
-            f"{said}; {lead} costs {cost}, {share:.0%} as much, and gains {gained} over "
+            f"{said}; {lead} costs {cost}, {less_of(share)}, and gains {gained} over "
             f"{ROLES[START]}."
         )
 
@@ -304,3 +304,8 @@ def _interval(interval: Interval, write: Write, *, told: bool) -> str:
     doubt = "" if told else ", not significant after Holm"
     cut = "" if interval.reason is None else f", {interval.reason}"
     return f"{write(interval.mean)} ({write(interval.low)} to {write(interval.high)}{cut}{doubt})"
+
+
+def less_of(share: float) -> str:
+    """Say what share of a cost another one is, a smaller one: 39% as much."""
+    return "hardly less" if share >= 0.995 else f"{share:.0%} as much"
