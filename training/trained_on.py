@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..mining.collection.handles import Queries
+from ..mining.collection.rows import Queries
 from ..mining.groups.format import Groups
 from ..mining.models.folder import fingerprint_of_files
 from ..mining.pair_keys import distinct

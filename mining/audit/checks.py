@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..collection.handles import Collection, Corpus, Queries
+from ..collection.handles import Collection
+from ..collection.rows import Corpus, Queries
 from ..draws import generator
 from ..errors import BadInput, UsageError
 from ..groups.format import Groups

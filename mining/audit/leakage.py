@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..collection.handles import Collection, Corpus, Queries
+from ..collection.handles import Collection
+from ..collection.rows import Corpus, Queries
 from ..draws import generator
 from ..pair_keys import distinct
 from ..store import Workspace

@@ -15,17 +15,10 @@ from . import ingest
 from .base import Reader, check_spec, open_reader, reader_kind
 from .divisions import divide as divided
 from .divisions import divisions_of
-from .handles import (
-    EVERY_QUERY,
-    EXCLUDED,
-    Collection,
-    Corpus,
-    Qrels,
-    Queries,
-    shared_queries,
-)
+from .handles import EVERY_QUERY, Collection, shared_queries
 from .policies import Policies, policies_of
 from .readers.tables import TableReader, Tables
+from .rows import EXCLUDED, Corpus, Qrels, Queries
 from .survey import Survey, look_through
 
 __all__ = [

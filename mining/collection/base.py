@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from ..errors import UsageError
 from ..names import nearest
-from .handles import blank
 from .policies import Oddities, Policies
+from .rows import blank
 
 Document = tuple[str, str, str]
 """(doc_id, title, text), exactly as the source has them."""

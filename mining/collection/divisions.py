@@ -20,8 +20,9 @@ from ..draws import keys_of
 from ..errors import BadInput, UsageError
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.tables import QRELS
-from .handles import Collection, Qrels, strings_of
+from .handles import Collection
 from .ingest import collection_stage
+from .rows import Qrels, strings_of
 
 REST = "*"
 _FORM = re.compile(

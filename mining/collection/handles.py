@@ -13,39 +13,9 @@ from ..errors import BadInput
 from ..names import nearest
 from ..parts.told import counted
 from ..store import Artifact, Workspace, open_artifact
-from .rows import (
-    EXCLUDED,
-    Corpus,
-    Qrels,
-    Queries,
-    Rows,
-    TextTable,
-    blank,
-    check_min_grade,
-    compared,
-    first_ten,
-    resolve,
-    strings_of,
-)
+from .rows import EXCLUDED, Corpus, Qrels, Queries
 
-__all__ = [
-    "EVERY_QUERY",
-    "EXCLUDED",
-    "NO_SPLITS",
-    "Collection",
-    "Corpus",
-    "Qrels",
-    "Queries",
-    "Rows",
-    "TextTable",
-    "blank",
-    "check_min_grade",
-    "compared",
-    "first_ten",
-    "resolve",
-    "shared_queries",
-    "strings_of",
-]
+__all__ = ["EVERY_QUERY", "NO_SPLITS", "Collection", "shared_queries"]
 
 _NOUNS = {"documents": ("document", "documents"), "queries": ("query", "queries")}
 EVERY_QUERY = "*"

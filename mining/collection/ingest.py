@@ -18,8 +18,8 @@ from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, Stage, open_artifact
 from ..store.tables import CORPUS, QRELS, QUERIES, TITLED_CORPUS
 from .base import Reader, Texts, reader_kind
-from .handles import EXCLUDED, Corpus, Queries, blank
 from .policies import Oddities, Policies
+from .rows import EXCLUDED, Corpus, Queries, blank
 from .survey import Rows, Survey
 
 SPLITS = pa.schema(

@@ -19,8 +19,9 @@ from ..parts.told import Told
 from ..store import Artifact
 from ..text.scripts import languages_of, scripts_of
 from .base import hashes_of
-from .handles import Collection, Qrels, TextTable, blank
+from .handles import Collection
 from .policies import SHOWN
+from .rows import Qrels, TextTable, blank
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 SAMPLED = 5_000  # texts looked at for scripts, evenly spaced

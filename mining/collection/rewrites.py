@@ -19,9 +19,10 @@ from ..inputs.given_paths import path_given
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.files import sha256_of
 from ..store.tables import QRELS, QUERIES
-from .handles import Collection, Qrels, Queries, first_ten
+from .handles import Collection
 from .ingest import collection_stage
 from .lines import read_lines, read_objects
+from .rows import Qrels, Queries, first_ten
 
 MARK = "~"
 

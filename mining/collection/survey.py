@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 from ..errors import BadInput
 from ..store import Shard
 from .base import Judged, Outline, Reader, hashes_of, without_text
-from .handles import first_ten
 from .policies import Oddities, option
+from .rows import first_ten
 
 if TYPE_CHECKING:
     import polars as pl

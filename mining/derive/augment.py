@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..actors import INLINE, Execution
-from ..collection.handles import Queries
+from ..collection.rows import Queries
 from ..draws import generator
 from ..errors import BadPair, UsageError
 from ..groups.derived import build_derived, first_rows

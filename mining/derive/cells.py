@@ -20,7 +20,7 @@ from typing import Annotated
 import numpy as np
 
 from ..actors import INLINE, Execution
-from ..collection.handles import Queries
+from ..collection.rows import Queries
 from ..draws import key_of
 from ..errors import UsageError
 from ..groups.format import Groups

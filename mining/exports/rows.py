@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..collection.handles import Corpus, Queries
+from ..collection.rows import Corpus, Queries
 from ..errors import BadInput
 from ..score_kinds import as_shown, name_of
 from ..store import Artifact, files

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ...native.gather import draw_columns
 from ..collection import Collection
-from ..collection.handles import TextTable, blank, first_ten
+from ..collection.rows import TextTable, blank, first_ten
 from ..draws import key_of
 from ..errors import BadInput, UsageError
 from ..groups.format import GroupArrays, Groups

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from ..actors import INLINE, Execution
-from ..collection.handles import EVERY_QUERY, Collection, TextTable, first_ten, resolve
+from ..collection.handles import EVERY_QUERY, Collection
 from ..collection.policies import Policies, option, policies_of
+from ..collection.rows import TextTable, first_ten, resolve
 from ..errors import BadInput, UsageError
 from ..inputs.given_paths import path_given
 from ..inputs.id_map import ID_MAP

@@ -18,9 +18,10 @@ import pyarrow as pa
 
 from ..actors import INLINE, Execution
 from ..ahead import in_turn
-from ..collection.handles import Collection, TextTable, compared, first_ten
+from ..collection.handles import Collection
 from ..collection.id_index import IdIndex, NumberedIds
 from ..collection.policies import SHOWN
+from ..collection.rows import TextTable, compared, first_ten
 from ..errors import BadInput, UsageError
 from ..inputs.given_paths import path_given
 from ..inputs.id_map import ID_MAP, read_id_map

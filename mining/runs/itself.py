@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...native.text_rows import ends_of_rows
-from ..collection.handles import EVERY_QUERY, Collection, Corpus, Qrels, Queries
+from ..collection.handles import EVERY_QUERY, Collection
 from ..collection.id_index import IdIndex
+from ..collection.rows import Corpus, Qrels, Queries
 from ..errors import UsageError
 from ..names import nearest
 from ..pair_keys import distinct, docs_of, pair_keys, queries_of

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from ..actors import INLINE, Execution
-from ..collection.handles import EVERY_QUERY, Collection, check_min_grade
+from ..collection.handles import EVERY_QUERY, Collection
+from ..collection.rows import check_min_grade
 from ..errors import BadInput, UsageError
 from ..names import unless_neutral
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact, split_by_work

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..collection.handles import Corpus, Queries
+from ..collection.rows import Corpus, Queries
 from ..errors import BadInput
 from ..inputs.given_paths import path_given
 from ..store import Artifact

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...native.topk import merge_ranked
-from ..collection.handles import Corpus
+from ..collection.rows import Corpus
 from ..draws import generator
 from ..meter.underway import so_far
 from ..models.precision import device, has_tiles

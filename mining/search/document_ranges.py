@@ -17,7 +17,8 @@ import numpy as np
 
 from ...native.topk import merge_ranked
 from ..actors import Execution
-from ..collection.handles import EVERY_QUERY, Collection, Corpus
+from ..collection.handles import EVERY_QUERY, Collection
+from ..collection.rows import Corpus
 from ..runs.run import Run, run_table
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.tables import RUN

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from ..actors import Execution
-from ..collection.handles import Corpus
+from ..collection.rows import Corpus
 from ..errors import RankmillError
 from ..processors import threads
 

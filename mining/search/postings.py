@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from ...native.postings import BLOCK, count_documents, invert
 from ..actors import INLINE, Execution
-from ..collection.handles import Corpus
 from ..collection.ingest import KEPT_APART
+from ..collection.rows import Corpus
 from ..errors import UsageError
 from ..store import Artifact, Output, Shard, Stage, Workspace, open_artifact
 from ..store.tables import POSTINGS, flat_lists

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from ..collection.handles import Corpus
+from ..collection.rows import Corpus
 from ..errors import BadInput
 from ..runs.pool import Pool
 from ..store import Artifact

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..collection.handles import Corpus, Qrels, Queries
+from ..collection.rows import Corpus, Qrels, Queries
 from ..errors import BadInput
 from ..models.vectors import Vectors
 from ..runs.itself import COUNT, KEEP, itself, of_query

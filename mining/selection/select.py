@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..actors import INLINE, Execution
-from ..collection.handles import EVERY_QUERY, Collection, check_min_grade
+from ..collection.handles import EVERY_QUERY, Collection
+from ..collection.rows import check_min_grade
 from ..errors import BadInput, NothingMade, UsageError
 from ..names import nearest, unless_neutral
 from ..runs.itself import KEEP, pairs_of_split

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from ..actors import Execution
-from ..collection.handles import Collection, Corpus
+from ..collection.handles import Collection
+from ..collection.rows import Corpus
 from ..errors import UsageError
 from ..names import neutral, unless_neutral
 from ..options import Option

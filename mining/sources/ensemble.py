@@ -16,7 +16,8 @@ from typing import Annotated, Any
 import numpy as np
 
 from ..actors import Execution
-from ..collection.handles import EVERY_QUERY, Collection, Qrels, check_min_grade
+from ..collection.handles import EVERY_QUERY, Collection
+from ..collection.rows import Qrels, check_min_grade
 from ..errors import BadInput, UsageError
 from ..names import Call, neutral, parse, unless_neutral
 from ..options import Option

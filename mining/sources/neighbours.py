@@ -12,7 +12,8 @@ from typing import Annotated
 import numpy as np
 
 from ..actors import INLINE, Execution
-from ..collection.handles import EVERY_QUERY, Collection, Qrels, check_min_grade
+from ..collection.handles import EVERY_QUERY, Collection
+from ..collection.rows import Qrels, check_min_grade
 from ..errors import UsageError
 from ..models.folder import ModelFolder, resolve
 from ..models.precision import settle_compute

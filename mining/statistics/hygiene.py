@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...native import scales
-from ..collection.handles import Corpus, Qrels
+from ..collection.rows import Corpus, Qrels
 from ..errors import UsageError
 from ..groups.format import Groups
 from ..models.specials import STRINGS

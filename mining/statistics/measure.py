@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ...native import scales
 from ..actors import INLINE, Execution
-from ..collection.handles import Qrels, check_min_grade
+from ..collection.rows import Qrels, check_min_grade
 from ..errors import BadInput, UsageError
 from ..groups.format import Groups
 from ..meter.underway import so_far

@@ -33,7 +33,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..actors import INLINE, Execution
-from ..collection.handles import Qrels
+from ..collection.rows import Qrels
 from ..errors import BadInput, UsageError, worded
 from ..pair_keys import pair_keys
 from ..store import Artifact

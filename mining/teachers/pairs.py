@@ -9,7 +9,7 @@ import numpy as np
 
 from ..actors import Execution
 from ..answers import wrong
-from ..collection.handles import Corpus, Queries
+from ..collection.rows import Corpus, Queries
 from ..errors import PluginError, UsageError
 from ..foreign import guarded
 from ..names import nearest

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from ..collection.handles import Corpus, Qrels, Queries
+from ..collection.rows import Corpus, Qrels, Queries
 from ..errors import BadInput
 from ..pair_keys import pair_keys
 from ..store import Artifact, Output, Shard, open_artifact

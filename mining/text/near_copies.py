@@ -24,7 +24,7 @@ from ..pair_keys import distinct
 from ..processors import in_threads
 
 if TYPE_CHECKING:
-    from ..collection.handles import Corpus
+    from ..collection.rows import Corpus
 
 WIDTH = 6  # bytes of a shingle
 BANDS, ROWS = 32, 8

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import polars
 
     from rankmill.mining.audit.explain import Explanation
-    from rankmill.mining.collection.handles import Qrels
     from rankmill.mining.collection.overview import Overview
+    from rankmill.mining.collection.rows import Qrels
     from rankmill.mining.exports import Exported
     from rankmill.objects.signatures import (
         CollectionVerbs,
@@ -364,7 +364,7 @@ class Evaluation(Object, kind="evaluation"):
     def trained_on(self) -> list[str]:
         """The ids of judged queries that a student behind the run was trained on: its figures on
         these say little of new queries."""
-        from rankmill.mining.collection.handles import Queries
+        from rankmill.mining.collection.rows import Queries
         from rankmill.training.evaluation import Evaluation as Read
 
         return Queries(self.input("run").input("queries")).ids(Read(self).trained_on)

@@ -94,7 +94,7 @@ def test_rows_come_as_frames_and_as_dictionaries_with_texts(pets: rm.Collection)
 def test_texts_are_read_some_documents_at_a_time(
     pets: rm.Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rankmill.mining.collection.handles import Corpus
+    from rankmill.mining.collection.rows import Corpus
     from rankmill.mining.exports import rows
 
     run = pets.mine("bm25", split="train", depth=3)

@@ -15,7 +15,7 @@ from tiny_language_models import tiny_causal_lm, tiny_decoder_classifier
 from tiny_models import tiny_cross_encoder, write_tokenizer
 
 from rankmill.mining.collection import collect
-from rankmill.mining.collection.handles import Corpus, Queries
+from rankmill.mining.collection.rows import Corpus, Queries
 from rankmill.mining.errors import BadInput
 from rankmill.mining.models.classifiers import (
     _looks_up,

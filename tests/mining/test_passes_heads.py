@@ -94,7 +94,7 @@ def test_scores_are_those_of_sentence_transformers(
 ) -> None:
     from sentence_transformers import CrossEncoder
 
-    from rankmill.mining.collection.handles import Corpus, Queries
+    from rankmill.mining.collection.rows import Corpus, Queries
 
     folder = modular(tmp_path / "model", kind=kind, pooling=pooling, labels=labels)
     scores = score_pool(run.workspace, f'cross_encoder(model="{folder}",max_length=128)', run)

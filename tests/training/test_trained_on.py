@@ -12,7 +12,7 @@ from tiny_collection import tiny_beir
 from tiny_models import tiny_encoder
 
 import rankmill as rm
-from rankmill.mining.collection.handles import Queries
+from rankmill.mining.collection.rows import Queries
 from rankmill.mining.models.folder import fingerprint_of_files, resolve
 from rankmill.objects import Collection, Groups, Run, Student
 from rankmill.training.trained_on import shared, students_of

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from ...errors import BadInput
 from ..base import Judged
-from ..handles import EXCLUDED
+from ..rows import EXCLUDED
 from .layouts import QUERIES
 from .parquet_rows import ids_of, parquet_names, wanted
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ....native import candidates as native
 from ....native import kept
-from ...collection.handles import strings_of
+from ...collection.rows import strings_of
 from ...draws import key_of, keys_of
 from ...processors import in_threads
 from ...runs.itself import counts_of

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ....native import kept, near_texts
-from ...collection.handles import strings_of
+from ...collection.rows import strings_of
 from ...processors import in_threads
 from ...score_kinds import has_probability
 from ...text.near_copies import shingled

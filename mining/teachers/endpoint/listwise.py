@@ -15,7 +15,7 @@ import numpy as np
 
 from ...actors import Execution
 from ...ahead import awaited
-from ...collection.handles import Corpus, Queries
+from ...collection.rows import Corpus, Queries
 from ...errors import BadInput, UsageError
 from ...names import Call
 from ...options import Option

@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...ahead import in_turn
-from ...collection.handles import Corpus, Queries, TextTable, compared, first_ten
 from ...collection.id_index import IdIndex, NumberedIds
 from ...collection.policies import SHOWN
+from ...collection.rows import Corpus, Queries, TextTable, compared, first_ten
 from ...errors import BadInput, RankmillError
 from ...inputs.id_map import ID_MAP, read_id_map
 from ...pair_keys import docs_of, pair_keys, queries_of

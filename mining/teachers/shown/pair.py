@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...actors import Execution
-from ...collection.handles import Corpus, Queries
+from ...collection.rows import Corpus, Queries
 from ...errors import BadInput, UsageError
 from ...models.encoders import settings_of
 from ...models.folder import ModelFolder, resolve

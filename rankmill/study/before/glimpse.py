@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 
 from rankmill.mining.collection import Collection, chosen_splits
 from rankmill.mining.collection.base import Reader, open_reader, reader_kind
-from rankmill.mining.collection.handles import blank
 from rankmill.mining.collection.ingest import joined
 from rankmill.mining.collection.policies import Policies, policies_of
+from rankmill.mining.collection.rows import blank
 from rankmill.mining.collection.survey import check_positives
 
 IN_FILES = ("beir", "tsv", "jsonl", "parquet")
