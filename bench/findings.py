@@ -15,26 +15,18 @@ result: every figure stands in the folders' hypotheses.parquet and cells.parquet
 from __future__ import annotations
 
 import argparse
-import itertools
-import json
 import re
-import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from _report import finish
+from _studies import DECLARED, FACTS, NEEDED, WELCOME, Study, merged, read
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "findings.md"
 KEPT = Path(__file__).resolve().parent / "results" / "findings"
-FACTS, CELLS, CLAIMED = "study.json", "cells.parquet", "hypotheses.parquet"
-NEEDED, WELCOME = (FACTS, CELLS), (CLAIMED, "study.md", "designs.parquet")  # what a study may lack
-DECLARED = ""  # the choice of a claim's own row
 NOT_TRIED = "not tried"
 CLAIMS = {  # by the name that recipes give a claim: what it says, and who says it
     "pipelines-add-little": (
@@ -100,62 +92,6 @@ CLAIMS = {  # by the name that recipes give a claim: what it says, and who says 
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Study:
-    """One finished study, or a part of it: its folder's name, what the folder says of itself, its
-    rows of claims (none where it claims nothing), and its cells."""
-
-    name: str
-    facts: Mapping[str, Any]
-    claims: Sequence[Mapping[str, Any]]
-    cells: pl.DataFrame
-
-    @property
-    def command(self) -> str:
-        """The command that makes its figures."""
-        sets = "".join(f" --set {shlex.quote(one)}" for one in self.facts["overrides"])
-        return f"rankmill study {self.facts['recipe']} --to results/{self.name}{sets}"
-
-    @property
-    def measured(self) -> str:
-        """On which processors, and when."""
-        said = []
-        for one in self.facts["machines"]:
-            days = " to ".join(dict.fromkeys(d for d in (one["first"], one["last"]) if d))
-            place = one["processor"] or f"{one['platform']}, processor not recorded"
-            said.append(f"{place}, {days}" if days else place)
-        return "; ".join(said)
-
-    @property
-    def declared(self) -> frozenset[str]:
-        """The names of all claims that the study declared by then, judged here or not."""
-        return frozenset((*self.facts["claims"], *self.facts["claims_elsewhere"]))
-
-    @property
-    def judged(self) -> int:
-        """How many claims have a verdict here."""
-        return len(self.judged_as(DECLARED))
-
-    def judged_as(self, choice: str) -> dict[str, Mapping[str, Any]]:
-        """Return the rows of one choice of analysis, by claim."""
-        return {row["hypothesis"]: row for row in self.claims if row["choice"] == choice}
-
-
-def read(folder: Path) -> Study:
-    """Read a study's folder; ends the command where it is none."""
-    for name in NEEDED:
-        if not (folder / name).exists():
-            raise SystemExit(
-                f"{folder} has no {name}: give the folder that `rankmill study RECIPE --to FOLDER` "
-                "wrote; one of an earlier version is made again in seconds by the same command, "
-                "which finds all that was done"
-            )
-    facts = json.loads((folder / FACTS).read_text("utf-8"))
-    claimed = folder / CLAIMED
-    claims = pl.read_parquet(claimed).to_dicts() if claimed.exists() else []
-    return Study(folder.name, facts, claims, pl.read_parquet(folder / CELLS))
-
-
 def keep(folder: Path, place: Path) -> Path:
     """Copy what the tables need of a study's folder into `place`, in the stead of what was kept
     under its name; returns the folder. Ends the command where that was another study's."""
@@ -172,70 +108,6 @@ def keep(folder: Path, place: Path) -> Path:
             shutil.copyfile(folder / name, target / name)
             print(f"{target / name}: {(target / name).stat().st_size:,} bytes")
     return target
-
-
-def merged(studies: Sequence[Study]) -> list[Study]:
-    """Return the studies without the rows of a part that a run with more of the study's cells
-    judges too. Ends the command where verdicts of two parts do not stand side by side."""
-    most: dict[tuple[str, str], int] = {}
-    for one in studies:
-        for name in one.judged_as(DECLARED):
-            key = one.facts["study"], name
-            most[key] = max(most.get(key, 0), one.facts["cells"])
-    lasting = [
-        replace(
-            one,
-            claims=[
-                row
-                for row in one.claims
-                if most[one.facts["study"], row["hypothesis"]] == one.facts["cells"]
-            ],
-        )
-        for one in studies
-    ]
-    for name in dict.fromkeys(one.facts["study"] for one in studies):
-        refuse_apart([one for one in lasting if one.facts["study"] == name and one.claims])
-    return lasting
-
-
-def refuse_apart(parts: Sequence[Study]) -> None:
-    """End the command where parts of one study declare different claims, unless they were added to.
-
-    A part that judges k of m declared claims adjusts as if the others had larger p (Holm). Its k
-    then hold a false verdict with a probability of k / m of the level at most, by the union over
-    the true ones. So parts with fewer and with more declared claims keep the level together
-    where these shares sum to no more than 1.
-    """
-    for one, other in itertools.pairwise(sorted(parts, key=lambda part: len(part.declared))):
-        said, before = one.facts["hypotheses_sha256"], other.facts["hypotheses_sha256"]
-        if said != before and not one.declared < other.declared:
-            raise SystemExit(
-                f"{one.name} and {other.name} are of one study, {one.facts['study']}, and declare "
-                f"different claims: SHA-256 {said[:16]} and {before[:16]}; make one of them again"
-            )
-    if added_between(parts) and share_of(parts) > 1:
-        raise SystemExit(
-            f"{', '.join(one.name for one in parts)} declare more claims one after the other, and "
-            f"together their verdicts do not keep the level: {shares_in_words(parts)}; make the "
-            "part with the fewest again"
-        )
-
-
-def added_between(parts: Sequence[Study]) -> bool:
-    """Say whether some parts of a study declare more claims than others."""
-    return len({one.facts["hypotheses_sha256"] for one in parts}) > 1
-
-
-def share_of(parts: Sequence[Study]) -> Fraction:
-    """Return the share of the level that the verdicts of a study's parts use up at most."""
-    return sum(
-        (Fraction(one.judged, len(one.declared)) for one in parts if one.declared), Fraction()
-    )
-
-
-def shares_in_words(parts: Sequence[Study]) -> str:
-    """Say how many claims each part judges, of how many that were declared by then."""
-    return ", ".join(f"{one.judged} of {len(one.declared)} ({one.name})" for one in parts)
 
 
 # ---- tables --------------------------------------------------------------------------------------
@@ -271,14 +143,16 @@ def claims_table(studies: Sequence[Study]) -> Iterator[str]:
 
 
 def added_to(studies: Sequence[Study]) -> Iterator[str]:
-    """Say of studies that declared further claims between their parts what that costs."""
+    """Say of studies that declared further claims between their parts what that changed."""
     for name in dict.fromkeys(one.facts["study"] for one in studies):
         parts = [one for one in studies if one.facts["study"] == name and one.claims]
-        if added_between(parts):
+        counts = {one.name: len(one.declared) for one in parts}
+        if len(set(counts.values())) > 1:
+            every = max(counts.values())
+            before = [f"{count} when {n} ran" for n, count in counts.items() if count < every]
             yield (
-                f"- Claims were added to {name} between its parts: judged are "
-                f"{shares_in_words(parts)}. Each part was adjusted for all that was declared by "
-                f"then; together they use up {float(share_of(parts)):.2f} of the level at most."
+                f"- Claims were added to {name} between its parts: {every} now, "
+                f"{', '.join(before)}. All of its verdicts are adjusted for {every}."
             )
 
 

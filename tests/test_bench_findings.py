@@ -58,8 +58,8 @@ def row(hypothesis: str, choice: str, verdict: str, effect: float | None) -> dic
         "high": None if effect is None else effect + 0.01,
         "level": 0.95,
         "over": "over queries and 3 seeds",
-        "p_holds": 0.01,
-        "p_fails": 1.0,
+        "p_holds": 0.01 if verdict == "holds" else 1.0,
+        "p_fails": 0.01 if verdict == "fails" else 1.0,
         "power": 0.91 if there else None,
         "verdict": verdict,
         "reason": None,
@@ -226,35 +226,71 @@ def test_parts_that_declare_different_claims_are_refused(tmp_path):
         findings.merged([nf, med])
 
 
-def added(root: Path, judged: int, of: int) -> list[Path]:
-    """Write a part that judges some of its claims, and one that adds one claim and judges it."""
-    names = [f"claim-{number}" for number in range(of)]
-    rows = [(name, "", "holds", 0.1) for name in names[:judged]]
-    first = study_folder(root, "t-nf", rows, claims_elsewhere=names[judged:])
-    more = {"hypotheses_sha256": "decaf" * 10, "claims_elsewhere": names}
-    return [first, study_folder(root, "t-wiki", [("added", "", "fails", 0.0)], **more)]
+def holm(p: np.ndarray, among: int) -> np.ndarray:
+    """Adjust p values [claims] as those of `among` claims, the others with p = 1; slowly."""
+    adjusted, worst = np.ones(len(p)), 0.0
+    for step, place in enumerate(np.argsort(p, kind="stable")):
+        worst = max(worst, (among - step) * p[place])
+        adjusted[place] = min(1.0, worst)
+    return adjusted
 
 
-def test_parts_to_which_claims_were_added_keep_the_level_together(tmp_path):
-    folders = added(tmp_path / "some", judged=3, of=4)
-    made = list(findings.claims_table(findings.merged([findings.read(one) for one in folders])))
-    assert made[-1] == (
-        "- Claims were added to tiny between its parts: judged are 3 of 4 (t-nf), 1 of 5 (t-wiki). "
-        "Each part was adjusted for all that was declared by then; together they use up 0.95 of "
-        "the level at most."
+def added(root: Path, p: np.ndarray, then: int, now: int) -> list[Path]:
+    """Write a part that judged claims with these p values among `then`, and one that declares
+    `now` claims."""
+    names = [f"claim-{number}" for number in range(now)]
+    mine = names[: len(p)]
+    rows = pl.DataFrame(
+        row(name, "", "holds" if one < 0.05 else "undecided", 0.1) | {"p_holds": one}
+        for name, one in zip(mine, holm(p, then), strict=True)
     )
-    folders = added(tmp_path / "all", judged=4, of=4)
-    with pytest.raises(SystemExit, match=r"level: 4 of 4 \(t-nf\), 1 of 5 \(t-wiki"):
-        findings.merged([findings.read(one) for one in folders])
+    first = study_folder(
+        root,
+        "t-nf",
+        [(name, "", "holds", 0.1) for name in mine],
+        claims_elsewhere=names[len(p) : then],
+    )
+    rows.write_parquet(first / "hypotheses.parquet")
+    others = {"hypotheses_sha256": "decaf" * 10, "claims_elsewhere": names[: now - 1]}
+    return [first, study_folder(root, "t-wiki", [(names[-1], "", "fails", 0.0)], **others)]
 
 
-def test_a_part_of_a_study_uses_up_its_share_of_the_level_at_most():
-    """k true claims judged among m declared, p uniform and as bad as can be, Holm as studies do."""
+def test_verdicts_of_an_earlier_part_are_adjusted_for_claims_that_were_added(tmp_path):
+    p = np.array([0.003, 0.0024, 0.0001, 0.5])
+    folders = added(tmp_path, p, then=16, now=20)
+    first, second = findings.merged([findings.read(one) for one in folders])
+    rows = list(first.judged_as("").values())
+    assert [one["p_holds"] for one in rows] == pytest.approx([0.054, 0.0456, 0.002, 1.0])
+    assert [one["verdict"] for one in rows] == ["undecided", "holds", "holds", "undecided"]
+    (added_one,) = second.judged_as("").values()
+    assert (added_one["verdict"], added_one["p_fails"]) == ("fails", 0.01)
+    made = list(findings.claims_table([first, second]))
+    assert made[-1] == (
+        "- Claims were added to tiny between its parts: 20 now, 16 when t-nf ran. "
+        "All of its verdicts are adjusted for 20."
+    )
+
+
+def test_what_is_adjusted_again_is_never_less_than_holm_among_all(tmp_path):
+    rng = np.random.default_rng(7)
+    for number in range(60):
+        judged, more = int(rng.integers(1, 8)), int(rng.integers(1, 9))
+        then = judged + int(rng.integers(0, 6))
+        p = rng.choice([1e-6, 1e-3, 2e-3, 0.004, 0.01, 0.3], judged)
+        folders = added(tmp_path / str(number), p, then, then + more)
+        first, _ = findings.merged([findings.read(one) for one in folders])
+        made = np.array([one["p_holds"] for one in first.judged_as("").values()])
+        assert (made >= holm(p, then + more) * (1 - 1e-12)).all()
+        assert (made >= holm(p, then)).all()
+
+
+def test_parts_of_a_study_keep_the_level_together():
+    """12, 4 and 4 true claims of 20, each part adjusted alone, p uniform and as bad as can be."""
     rng = np.random.default_rng(3)
-    for judged, declared in ((1, 5), (4, 20), (12, 16)):
-        p = rng.uniform(size=(200_000, judged))
-        wrong = (p.min(axis=1) * declared < 0.05).mean()  # Holm's first step, the others larger
-        assert wrong <= 0.05 * judged / declared + 0.002
+    p = rng.uniform(size=(200_000, 20))
+    parts = np.split(p, [12, 16], axis=1)
+    wrong = np.any([part.min(axis=1) * 20 < 0.05 for part in parts], axis=0).mean()
+    assert wrong <= 0.052
 
 
 def test_what_is_kept_is_what_the_tables_need(folder, tmp_path):
