@@ -14,7 +14,9 @@ import rankmill as rm
 from rankmill.mining import limits
 from rankmill.mining.errors import BadInput, Interrupted, UsageError
 from rankmill.mining.limits import Limit
-from rankmill.study.estimate import samples
+from rankmill.mining.store import Workspace
+from rankmill.mining.store.execution import Silent
+from rankmill.study.estimate import estimate_recipe, ladder, samples
 from rankmill.study.estimate.ladder import Ladder
 from rankmill.study.estimate.outcome import Estimate
 from rankmill.study.estimate.scratch import Recording
@@ -124,6 +126,35 @@ def test_it_is_plain_json(made):
     told = json.loads(json.dumps(made.as_json(), allow_nan=False))
     assert len(told["stages"]) == len(made.rows)
     assert told["total"]["wall_s"]["low"] <= told["total"]["wall_s"]["high"]
+
+
+class Heard(Silent):
+    """Progress that keeps what is announced."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def announce(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_what_the_samples_take_is_said_where_it_is_long(place, monkeypatch):
+    """The samples are of 1, 1, ⅛, ½, ⅛ and 1 times the largest: 3¾ of it, here 40 s each."""
+    heard, times = Heard(), iter([0, 0, 40, 80, 85, 105, 110])
+    monkeypatch.setattr(ladder, "_clock", lambda: float(next(times)))
+    estimate_recipe(place / "plain.toml", Workspace(place / "told"), queries=8, progress=heard)
+    said = [one for one in heard.lines if one.startswith("sample ")]
+    left = "; up to {} left (less by rankmill estimate --sample N)"
+    assert [one.partition("split")[2] for one in said] == [
+        "",
+        left.format("1 min 50 s"),
+        left.format("1 min 10 s"),
+        left.format("1 min 5 s"),
+        left.format("45 s"),
+        left.format("40 s"),
+    ]
+    assert ladder.left_of(10.0, 1.0, 2.75) == ""
+    assert ladder.left_of(0.0, 0.0, 4.75) == ""
 
 
 # ---- a recipe without training -------------------------------------------------------------------

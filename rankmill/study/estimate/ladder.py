@@ -10,6 +10,7 @@ in a process, such as memory that allocators keep, is not taken for growth with 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -31,12 +32,15 @@ from rankmill.study.grid.refusals import documents_of
 from rankmill.study.grid.steps import Track
 from rankmill.study.recipe import Recipe
 from rankmill.study.run import Pipeline
+from rankmill.study.words import duration
 
 SHARES = (1.0, 1 / 8, 1 / 2, 1 / 8, 1.0)
 _WARM_UP = 1.0
 FEWEST_QUERIES, FEWEST_DOCUMENTS = 4, 50
 _FEWEST_STEPS, _MOST_STEPS = 2, 8  # of training; more for more than 64 queries
 _QUERIES_PER_STEP = 8
+_WORTH_SAYING_S = 30.0
+_clock = time.monotonic  # tests put another in its place
 _OF_ONE_CLASS = ("references", "train", "evaluate")  # made once for all that are alike
 
 
@@ -83,10 +87,12 @@ class Ladder:
         wanted = {one.alike for one in self.asked if one.step.key not in there}
         if not wanted:
             return
-        for number, share in enumerate((_WARM_UP, *SHARES)):
+        shares, began = (_WARM_UP, *SHARES), _clock()
+        for number, share in enumerate(shares):
+            left = left_of(_clock() - began, sum(shares[:number]), sum(shares[number:]))
             self.progress.announce(
-                f"sample {number + 1} of {len(SHARES) + 1}: at most {self._queries(share):,} "
-                "queries of a split"
+                f"sample {number + 1} of {len(shares)}: at most {self._queries(share):,} "
+                f"queries of a split{left}"
             )
             self._carry_out(number, share, wanted)
 
@@ -272,6 +278,17 @@ class Ladder:
             steps = max(_FEWEST_STEPS, math.ceil(most * share))
             train["documents"] = min(whole, steps * train["batch"] * documents_of(small))
         return small
+
+
+def left_of(elapsed_s: float, done: float, rest: float) -> str:
+    """Say how long the samples that are left may take, where it is more than half a minute.
+
+    `done`, `rest`: in samples of the largest size; the first of them also imported and compiled.
+    """
+    left = elapsed_s / done * rest if done else 0.0
+    if left <= _WORTH_SAYING_S:
+        return ""
+    return f"; up to {duration(left)} left (less by rankmill estimate --sample N)"
 
 
 def _of_one_seed(recipe: Recipe) -> Recipe:
