@@ -347,7 +347,10 @@ def _imbalance(groups: Audited, artifact: Artifact) -> dict[str, Any]:
         "most_groups_of_one_query": int(np.unique(groups.query, return_counts=True)[1].max()),
     }
     if "pool" in artifact.inputs:
-        counts["negatives_found_by"] = _found_by(groups, Pool(artifact.input("pool")))
+        pool = Pool(artifact.input("pool"))
+        keys, positive = pair_keys(groups.query[:, None], groups.doc), ~groups.negative
+        counts["positives_found_by"] = _found_by(distinct(keys[positive]), pool)
+        counts["negatives_found_by"] = _found_by(distinct(keys[groups.negative]), pool)
     return counts
 
 
@@ -358,9 +361,8 @@ def gini(uses: np.ndarray) -> float:
     return float(2.0 * (np.arange(1, n + 1) * ordered).sum() / (n * total) - (n + 1) / n)
 
 
-def _found_by(groups: Audited, pool: Pool) -> dict[str, float]:
-    """Return the share of negatives that each source of the pool had found."""
-    wanted = distinct(pair_keys(groups.query[:, None], groups.doc)[groups.negative])
+def _found_by(wanted: np.ndarray, pool: Pool) -> dict[str, float]:
+    """Return the share of different pairs that each source of the pool had found."""
     hits = found_by(pool, wanted)
     return {label: count / max(1, len(wanted)) for label, count in hits.items()}
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...native import members as native
 from ..pair_keys import queries_of
 from ..processors import in_threads
-from ..runs.pool import Pool
+from ..runs.pool import Pool, PoolPart
 
 _WORTH_A_THREAD = 50_000  # pairs
 
@@ -68,19 +68,24 @@ def _groups_worth(size: int) -> int:
 def found_by(pool: Pool, wanted: np.ndarray) -> dict[str, int]:
     """Return how many of the wanted pairs (ascending keys, each once) each source of a pool has."""
     hits = dict.fromkeys(pool.labels, 0)
-    owner = queries_of(wanted)
     for part in pool.parts():
-        if not len(part.query):
-            continue
-        first = int(np.searchsorted(owner, part.query[0]))
-        own = wanted[first : np.searchsorted(owner, part.query[-1], "right")]
-        place = np.empty(len(own), np.int64)
-
-        def work(start: int, stop: int, part=part, own=own, place=place) -> None:
-            native.places_of_pairs(own, part.query, part.offsets, part.doc, start, stop, place)
-
-        in_threads(work, np.arange(len(own) + 1), least=_WORTH_A_THREAD)
-        mine = place[place >= 0]
-        for label in pool.labels:
-            hits[label] += int(np.count_nonzero(part.rank[label][mine]))
+        for label, count in found_in(part, wanted).items():
+            hits[label] += count
     return hits
+
+
+def found_in(part: PoolPart, wanted: np.ndarray) -> dict[str, int]:
+    """Return how many of the wanted pairs each source has in one part of a pool."""
+    if not len(part.query):
+        return {}
+    owner = queries_of(wanted)
+    first = int(np.searchsorted(owner, part.query[0]))
+    own = wanted[first : np.searchsorted(owner, part.query[-1], "right")]
+    place = np.empty(len(own), np.int64)
+
+    def work(start: int, stop: int) -> None:
+        native.places_of_pairs(own, part.query, part.offsets, part.doc, start, stop, place)
+
+    in_threads(work, np.arange(len(own) + 1), least=_WORTH_A_THREAD)
+    mine = place[place >= 0]
+    return {label: int(np.count_nonzero(rank[mine])) for label, rank in part.rank.items()}

@@ -205,6 +205,13 @@ class Pool:
         """Open a pool by name, fingerprint or artifact."""
         return cls(workspace.find(name, "pool"))
 
+    @property
+    def drawn(self) -> frozenset[str]:
+        """Labels of the sources whose lists were drawn, as `random` does, and not ranked."""
+        roles = [role for role in self.artifact.inputs if role.startswith("run[")]
+        runs = [Run(self.artifact.input(role)) for role in roles]
+        return frozenset(run.label for run in runs if run.drawn)
+
     def __len__(self) -> int:
         return self.artifact.rows
 

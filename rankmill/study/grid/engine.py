@@ -17,6 +17,7 @@ from rankmill.mining.actors import Execution
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.study.before import look_first
 from rankmill.study.before.data import Glimpses
+from rankmill.study.grid.answer.poor_groups import remarks_on
 from rankmill.study.grid.budgets import Seen, check_budgets, seen_of
 from rankmill.study.grid.design import Cell, Study
 from rankmill.study.grid.racing import Stopped, stopped
@@ -63,6 +64,8 @@ class Engine:
         for number, track in enumerate(self.tracks):
             self._make(partial(track.prepare, self.study.of_variant(number)))
         self._count_budgets()
+        for line in remarks_on(self.study, self.tracks):  # while nothing is trained yet
+            self.executor.progress.announce(f"note: {line}")
         for track in self.tracks:
             self._make(track.refer)
         for places in together(len(self.study.seeds), self.study.race):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rankmill.study import words
 from rankmill.study.grid.answer.answer import ROLES
+from rankmill.study.grid.answer.poor_groups import remarks_on
 from rankmill.study.grid.budgets import met, unequal
 from rankmill.training.bounded import mean_interval
 
@@ -83,6 +84,7 @@ def notes_of(outcome: StudyOutcome) -> Iterator[str]:
     seen = outcome.engine.seen
     for line in (*unequal(outcome.study.cells, seen), *met(outcome.study, seen)):
         yield line[0].upper() + line[1:] + "."
+    yield from remarks_on(outcome.study, outcome.engine.tracks)
     if outcome.engine.stopped:
         count = f"{len(outcome.engine.stopped)} of {len(outcome.study.cells)} cells"
         yield (
