@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ..errors import BadInput, Corrupt, RankmillError
+from ..parts.told import counted
 from . import files, ledger
 from .checks.faults import faults_of
 from .checks.meaning import faults_of_meaning, faults_of_shape
@@ -71,7 +72,7 @@ class Artifact:
         self.examples: dict[str, list[str]] = self.manifest.get("examples", {})
 
     def __repr__(self) -> str:
-        return f"<{self.kind} {self.fingerprint[:12]} {self.rows:,} rows>"
+        return f"<{self.kind} {self.fingerprint[:12]} {counted(self.rows, 'row')}>"
 
     def _refuse_unpublished(self) -> None:
         """Compare the manifest with the hash that the ledger beside it holds, if it is whole."""
