@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from rankmill.mining.parts.told import counted
 from rankmill.report import content
 from rankmill.report.crossed import CostPicture, Interval, Spot
 from rankmill.report.page.words import number, signed
@@ -38,9 +39,10 @@ def question(outcome: Outcome) -> str:
 def lead(outcome: Outcome) -> str:
     """Say in a line what was compared and what all of it took."""
     collection, recipe = outcome.results.collection, outcome.recipe
-    sources = "1 source" if len(recipe.sources) == 1 else f"{len(recipe.sources)} sources"
+    sources = counted(len(recipe.sources), "source")
+    asked = counted(len(collection.queries), "query", "queries")
     return (
-        f"{len(collection.corpus):,} documents, {len(collection.queries):,} queries; {sources} "
+        f"{counted(len(collection.corpus), 'document')}, {asked}; {sources} "
         f"mined to depth {recipe.option('mine', 'depth')} on the {recipe.option('mine', 'split')} "
         f"split; teacher {recipe.teacher}; groups of {recipe.option('groups', 'size')} documents. "
         f"Making all of it took {duration(outcome.seconds)}."
@@ -61,7 +63,7 @@ def _without_students(outcome: Outcome, recall: Sequence[content.SourceRecall]) 
         best = max(recall, key=lambda one: float(one.recall[-1]))
         yield (
             f"“{best.source}” finds most: {float(best.recall[-1]):.0%} of the judged positives "
-            f"among its first {len(best.depth)} candidates."
+            f"among its first {counted(len(best.depth), 'candidate')}."
         )
     if outcome.results.groups:
         counts = [f"{one.rows:,} from “{name}”" for name, one in outcome.results.groups.items()]
@@ -170,14 +172,15 @@ def caveats(outcome: Outcome) -> list[str]:
     domains, seeds = outcome.standings.domains, outcome.recipe.seeds
     if not domains or not outcome.results.students:
         return []
-    queries = next(iter(outcome.standings.values(domains[0]).values())).shape[1]
+    judging = next(iter(outcome.standings.values(domains[0]).values())).shape[1]
+    queries = counted(judging, "query", "queries")
     if len(seeds) == 1:
         said = [
-            f"It rests on {queries:,} queries and one training seed: the intervals do not cover "
+            f"It rests on {queries} and one training seed: the intervals do not cover "
             "what training again with another seed would change."
         ]
     else:
-        said = [f"It rests on {queries:,} queries and {len(seeds)} training seeds."]
+        said = [f"It rests on {queries} and {len(seeds)} training seeds."]
     if len(outcome.results.students) > 1:
         said.append(
             f"The best student is chosen by the queries of {domains[0]} that also judge it, which "
