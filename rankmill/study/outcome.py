@@ -166,8 +166,9 @@ class Outcome:
 
     def sentence(self, standing: Standing) -> str:
         """Say in words how a student stands against its start, the first stage and the teacher."""
+        which = "best student" if len(self.results.students) > 1 else "student"
         parts = [
-            f"{standing.domain}: the best student, trained on {standing.system.trained_as} groups, "
+            f"{standing.domain}: the {which}, trained on {standing.system.trained_as} groups, "
             f"reaches {self.measure} {standing.mean.mean:.4f}"
         ]
         named: dict[str, str] = {START: "the untrained student", FIRST_STAGE: "the first stage"}
