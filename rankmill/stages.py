@@ -1274,7 +1274,7 @@ class Export(Request["Exported"]):
         )
 
 
-PATH = Option("The file.", argument=True)
+PATH = Option("A file, or the folder that holds its shards.", argument=True)
 KIND = Option("Of teacher scores: logit, log-prob, probability, similarity, rank.")
 
 
