@@ -156,6 +156,7 @@ def study(
             _tell_cost(here, plan, recipe, overrides(set_, device))
             return
         outcome = run_study(loaded, here.workspace, here.executor)
+        here.told.tell_found()
         files = [] if to is None else write_study(outcome, to)
         if to is None:
             words = ["study", str(recipe), *_again(set_, device), "--to", loaded.name]
@@ -375,6 +376,7 @@ def shown_of(outcome: Outcome) -> list[str] | None:
 
 def tell_outcome(here: Session, outcome: Outcome, report: Path | None) -> None:
     """Print the table of systems and the sentences that close a run, and where the report is."""
+    here.told.tell_found()
     page = None if report is None else report.absolute()
     if here.as_json:
         told = {"command": here.books.told(), "next": here.next}

@@ -175,8 +175,8 @@ class Outcome:
         named[TEACHER] = "the teacher"
         for compared in references(standing):
             name = named.get(compared.b, compared.b)
-            parts.append(f"{words.against(compared, name)} {words.signed(compared)}")
-        return ", ".join(parts)
+            parts.append(f"it {words.against(compared, name)} {words.signed(compared)}")
+        return "; ".join(parts)
 
     def best(self, domain: str) -> Standing | None:
         """Return the student with the largest mean on a domain; None where none was judged."""

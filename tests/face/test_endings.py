@@ -82,6 +82,14 @@ def test_an_ending_says_name_rows_place_and_what_was_there_already(rankmill, pla
     _, out, err = rankmill(*words)
     assert out.splitlines()[0].endswith("  already there")
     assert err == "already there: run\n"
+    both = subprocess.run(
+        [sys.executable, "-m", "rankmill", *words],
+        cwd=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert both.stdout.startswith("already there: run\nnf-random = run ")  # what was found is first
     _, out, _ = rankmill(*words, "--json")
     told = json.loads(out)
     assert told["already_there"] is True
