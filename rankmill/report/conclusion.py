@@ -85,7 +85,19 @@ def _best(outcome: Outcome, best: Standing) -> str:
     does = "ranks best, with" if several else "reaches"
     said = f"On {best.domain}, {_named(best)} {does} {outcome.measure} {number(best.mean.mean)}"
     told = [_against(one) for one in references(best)]
-    return f"{said}, which is {_listed(told)}." if told else f"{said}."
+    return f"{said}, which is {_listed(_together(told))}." if told else f"{said}."
+
+
+_ALIKE = "not significantly different from "
+
+
+def _together(told: Sequence[str]) -> list[str]:
+    """Return what is said of several systems; of those that are not told apart, once."""
+    alike = [one.removeprefix(_ALIKE) for one in told if one.startswith(_ALIKE)]
+    if len(alike) < 2:
+        return list(told)
+    others = [one for one in told if not one.startswith(_ALIKE)]
+    return [*others, f"{_ALIKE}{_listed(alike)}"]
 
 
 def _against(compared: Comparison) -> str:
@@ -96,7 +108,7 @@ def _against(compared: Comparison) -> str:
         interval = f" (95 % interval {signed(d.low)} to {signed(d.high)})"
     if compared.p_adjusted >= NOTABLE:
         near = interval or f" ({signed(d.mean)})"
-        return f"not significantly different from {name}{near}"
+        return f"{_ALIKE}{name}{near}"
     return f"{number(abs(d.mean))} {'above' if d.mean > 0 else 'below'} {name}{interval}"
 
 

@@ -31,7 +31,7 @@ from rankmill.report.page.ranked import rank_pictures
 from rankmill.report.page.render import csv_text, script_of
 from rankmill.report.page.run import page
 from rankmill.report.page.studied import cost_legend, cost_picture
-from rankmill.report.page.trained import curve_picture, smooth
+from rankmill.report.page.trained import curve_picture, effect_pictures, smooth
 from rankmill.report.page.words import number, p_value, seconds, signed, size
 
 VOID = {"meta", "link", "br", "img"}
@@ -160,6 +160,24 @@ def test_headings_follow_on_each_other_and_everything_has_a_name(html: str) -> N
     reader = Named()
     reader.feed('<h1>a</h1><h3>b</h3><table><th>c</th></table><svg role="img"><path/></svg>')
     assert [tag for tag, _ in reader.nameless] == ["table", "th", "svg"]
+
+
+def test_a_mean_at_the_end_of_the_scale_is_drawn_whole(drawn: list[Figure]) -> None:
+    report = synthetic_report.report()
+    best = [
+        replace(one, scores={domain: content.Interval(1.0, 1.0, 1.0) for domain in one.scores})
+        for one in report.systems
+    ]
+    effect_pictures(tuple(best), tuple(report.domains), "nDCG@10", looks(report.samplers))
+    marks = [
+        line
+        for figure in drawn
+        for axes in figure.axes
+        for line in axes.lines
+        if line.get_marker() not in ("None", None, "")
+    ]
+    assert len(marks) == sum(len(one.scores) for one in best)
+    assert not any(mark.get_clip_on() for mark in marks)
 
 
 def test_one_mark_on_the_frontier_is_joined_by_no_line() -> None:
