@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ..errors import BadInput, Corrupt, RankmillError
-from ..parts.told import counted
 from . import files, ledger
 from .checks.faults import faults_of
 from .checks.meaning import faults_of_meaning, faults_of_shape
@@ -72,7 +71,8 @@ class Artifact:
         self.examples: dict[str, list[str]] = self.manifest.get("examples", {})
 
     def __repr__(self) -> str:
-        return f"<{self.kind} {self.fingerprint[:12]} {counted(self.rows, 'row')}>"
+        rows = "row" if self.rows == 1 else "rows"  # the store stands below what counts in words
+        return f"<{self.kind} {self.fingerprint[:12]} {self.rows:,} {rows}>"
 
     def _refuse_unpublished(self) -> None:
         """Compare the manifest with the hash that the ledger beside it holds, if it is whole."""
