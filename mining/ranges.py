@@ -98,8 +98,8 @@ RANGES = {
     "blocked_cell.sure": _LEVEL,
     "cell.near": _LEVEL,
     "cell.sure": _LEVEL,
-    "shell.near": Range(0.0, 4.0),  # of distances of unit vectors
-    "shell.far": Range(0.0, 4.0),
+    "shell.near": _SHARE,
+    "shell.far": _SHARE,
     "seed": Range(0, 2**63 - 1),
     "layers": _COUNT,
     "labels": _COUNT,

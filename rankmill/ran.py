@@ -61,7 +61,7 @@ def run(
     names, and the systems in a frame. Raises UsageError before any work for what cannot work.
 
     Example:
-        ran = rm.run("recipes/nfcorpus.toml", {"collection": "beir:nfcorpus"})
+        ran = rm.run("nfcorpus.toml", {"collection": "beir:nfcorpus"})
         ran.systems, ran.groups["uniform"].audit()
     """
     from rankmill.mining.store.places import check_place
@@ -199,7 +199,7 @@ def check(
     thing that cannot work.
 
     Example:
-        [step.name for step in rm.check("recipes/nfcorpus.toml") if step.rows is None]
+        [step.name for step in rm.check("nfcorpus.toml") if step.rows is None]
     """
     from rankmill.study.grid import load_study
     from rankmill.study.grid.plan import plan_of as plan_of_study
@@ -223,7 +223,7 @@ def report(ran: Ran | StudyOutcome, to: str | Path | None = None) -> Path:
     number. Returns its path.
 
     Example:
-        rm.report(rm.run("recipes/nfcorpus.toml"), "report.html")
+        rm.report(rm.run("nfcorpus.toml"), "report.html")
     """
     if isinstance(ran, Ran):
         return ran.report("report.html" if to is None else to)
@@ -258,7 +258,7 @@ def study(
     data is read, for what cannot work.
 
     Example:
-        rm.study("recipes/study.toml", to="study").cells
+        rm.study("nfcorpus-study.toml", to="study").cells
     """
     from rankmill.report.study.facts import check_study_place
     from rankmill.report.study.files import write_study
@@ -295,7 +295,7 @@ def estimate(
     raises BadInput for it. The workspace is only read.
 
     Example:
-        rm.estimate("recipes/study.toml", machine="8xH100").total
+        rm.estimate("nfcorpus-study.toml", machine="8xH100").total
     """
     from rankmill.study.estimate import estimate_recipe
 

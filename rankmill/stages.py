@@ -101,7 +101,7 @@ class Collect(Request["Collection"]):
     In Python also tables: `collect(documents=…, queries=…, qrels=…)`, from polars, pandas, Arrow,
     Hub data sets, dicts, lists or generators of dicts or of tuples (docs/python.md).
 
-    Example: rankmill collect beir:../shared/data/nfcorpus --name nf
+    Example: rankmill collect beir:nfcorpus --name nf
     """
 
     verb: ClassVar[str] = "collect"
@@ -1274,7 +1274,7 @@ class Export(Request["Exported"]):
         )
 
 
-PATH = Option("The file.", argument=True)
+PATH = Option("A file, or the folder that holds its shards.", argument=True)
 KIND = Option("Of teacher scores: logit, log-prob, probability, similarity, rank.")
 
 

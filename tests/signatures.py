@@ -42,10 +42,9 @@ from rankmill.mining.collection import Collection as Collected
 from rankmill.mining.collection.overview import Overview
 from rankmill.mining.exports import Exported
 from rankmill.mining.store import Artifact, Workspace
+from rankmill.objects.judged import Comparison, Evaluation
 from rankmill.objects.kinds import (
     Collection,
-    Comparison,
-    Evaluation,
     Groups,
     Pool,
     Run,

@@ -59,10 +59,10 @@ class Collection:
         bare = " and ".join(
             counted(number, *_NOUNS[what]) for what, number in self.without_text.items() if number
         )
-        documents, queries = (
-            counted(len(one), *_NOUNS[what])
-            for what, one in (("documents", self.corpus), ("queries", self.queries))
-        )
+        documents = counted(len(self.corpus), *_NOUNS["documents"])
+        queries = "no queries"
+        if "queries" in self.artifact.inputs:  # a corpus alone has a repr too
+            queries = counted(len(self.queries), *_NOUNS["queries"])
         return f"<Collection {documents}, {queries}, {splits}{bare and f'; without text: {bare}'}>"
 
     @property
@@ -93,7 +93,7 @@ class Collection:
             raise BadInput(
                 "this collection holds documents only, no queries",
                 where=self.artifact.path,
-                do="put a queries file beside the documents and collect again",
+                do="collect again with queries: a file of them beside the documents, or queries=…",
             )
         return Queries(self.artifact.input("queries"))
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from ..pair_keys import distinct
-from ..parts.told import Told
+from ..parts.told import Told, counted
 from ..store import Artifact
 from ..text.scripts import languages_of, scripts_of
 from .base import hashes_of
@@ -199,7 +199,8 @@ def _queries_as_documents(
 
 
 def _text_lines(role: str, facts: dict[str, Any]) -> Iterator[str]:
-    yield f"{facts['rows']:,} {role}, {facts['bytes'] / 1e6:,.1f} MB"
+    noun = {"documents": "document", "queries": "query"}[role]
+    yield f"{counted(facts['rows'], noun, role)}, {_size(facts['bytes'])}"
     yield f"  characters: {_spread(facts['characters'])}"
     for kind, said in (("empty", "without visible text"), ("copies", "with the text of another")):
         if facts[kind]:
@@ -214,16 +215,21 @@ def _text_lines(role: str, facts: dict[str, Any]) -> Iterator[str]:
 
 def _split_lines(split: str, facts: dict[str, Any]) -> Iterator[str]:
     yield (
-        f"split {split}: {facts['queries']:,} queries, {facts['judgements']:,} judgements, "
-        f"{facts['positives']:,} positive"
+        f"split {split}: {counted(facts['queries'], 'query', 'queries')}, "
+        f"{counted(facts['judgements'], 'judgement')}, {facts['positives']:,} positive"
     )
     yield f"  judgements per query: {_spread(facts['judgements_per_query'])}"
     yield f"  positives per query: {_spread(facts['positives_per_query'])}"
-    yield "  grades: " + ", ".join(f"{g}: {n:,}" for g, n in facts["grades"].items())
+    yield "  judgements: " + ", ".join(f"{n:,} of grade {g}" for g, n in facts["grades"].items())
     if facts["queries_without_positive"]:
         yield f"  {facts['queries_without_positive']:,} queries without a positive"
     if facts["excluded"]:
         yield f"  {facts['excluded']:,} judgements exclude their document"
+
+
+def _size(count: int) -> str:
+    """Return bytes in megabytes, those of a small collection in kilobytes."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 
 def _spread(spread: dict[str, float]) -> str:

@@ -291,7 +291,8 @@ class BeirReader(TabularReader):
             raise BadInput(
                 "there is no such folder",
                 where=place,
-                do="give the folder that holds corpus.jsonl, queries.jsonl and qrels/",
+                do="give the folder that holds corpus.jsonl, queries.jsonl and qrels/; data sets "
+                f"are fetched as ir:beir/{place.name} or hf:OWNER/NAME (docs/data.md)",
             )
         super().find(place)
 

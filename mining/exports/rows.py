@@ -244,8 +244,8 @@ def cell(value: Any) -> str:
     if isinstance(value, dict):
         text = ", ".join(f"{key} {cell(one)}" for key, one in value.items())
         return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
-    if isinstance(value, float):
-        return f"{value + 0.0:.4g}"  # + 0: no minus zero
+    if isinstance(value, float):  # NaN: not found, not known; + 0: no minus zero
+        return "–" if math.isnan(value) else f"{value + 0.0:.4g}"
     text = str(value).replace("\n", "⏎").replace("\t", "⇥")
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 

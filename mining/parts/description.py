@@ -105,13 +105,14 @@ def _parameters(member: type, name: str) -> typing.Iterator[Parameter]:
     doc = inspect.getdoc(member) or ""
     for field in dataclasses.fields(member):
         option = options.get(field.name, Option(_in_docstring(field.name, doc)))
+        type_ = names.said_type(field)
         yield Parameter(
             name=field.name,
-            type=names.said_type(field),
+            type=type_,
             default=names.default_text(field),
             help=option.help,
             unit=option.unit,
-            within=_within(name, field.name),
+            within=_within(name, field.name) if "number" in type_ else None,
             example=option.example,
         )
 

@@ -71,7 +71,8 @@ class Artifact:
         self.examples: dict[str, list[str]] = self.manifest.get("examples", {})
 
     def __repr__(self) -> str:
-        return f"<{self.kind} {self.fingerprint[:12]} {self.rows:,} rows>"
+        rows = "row" if self.rows == 1 else "rows"  # the store stands below what counts in words
+        return f"<{self.kind} {self.fingerprint[:12]} {self.rows:,} {rows}>"
 
     def _refuse_unpublished(self) -> None:
         """Compare the manifest with the hash that the ledger beside it holds, if it is whole."""

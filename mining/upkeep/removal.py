@@ -226,8 +226,13 @@ def of_name(workspace: Workspace, name: str, kept: Kept) -> Named:
     else:
         fingerprint, alias = workspace.find(name).fingerprint, None
     folder = held.get(fingerprint)
-    users = [one.said for one in held.values() if fingerprint in one.inputs]
-    why = f"{users[0]} was made from it" if users else None
+    users = [one for one in held.values() if fingerprint in one.inputs]
+    called = {alias.fingerprint: name for name, alias in aliases.items()}
+    users.sort(key=lambda one: one.fingerprint not in called)  # a name tells more than digits
+    why = None
+    if users:
+        by_name = called.get(users[0].fingerprint)
+        why = f"{users[0].said}{f' ({by_name})' if by_name else ''} was made from it"
     why = why or reasons(workspace, held, kept, name).get(fingerprint)
     if alias is None and why is not None:
         raise BadInput(

@@ -65,7 +65,9 @@ def command_of(
             asked = _asked(here, request, said)
             if look is not None and look(here, asked, **mine):
                 return
-            tell(here, asked, asked.make(), **mine)
+            made = asked.make()
+            here.told.tell_found()  # before the result, which is what people read last
+            tell(here, asked, made, **mine)
 
     ordered = sorted(fields.values(), key=lambda o: o.name in ENGINE)
     parameters = [_parameter(o, shared=several) for o in ordered if o.name != "name"]

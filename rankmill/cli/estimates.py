@@ -50,7 +50,7 @@ def estimate(
 
     Samples of every stage are carried out and removed. 90 % intervals: docs/estimate.md. What is
     in the workspace costs nothing and is left as it is. Ends with status 4 if something cannot fit.
-    Example: rankmill estimate recipes/nfcorpus.toml --sample 32
+    Example: rankmill estimate nfcorpus.toml --sample 32
     Example: rankmill estimate s.toml --set train.documents=1M --machine 8xH100 --prices prices.toml
     """
     from rankmill.study.estimate import estimate_recipe

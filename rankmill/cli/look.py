@@ -17,6 +17,7 @@ from rankmill.cli.session import (
     remarks,
     session,
 )
+from rankmill.mining.parts.told import counted
 
 if TYPE_CHECKING:
     from rankmill.mining.errors import Corrupt
@@ -60,7 +61,7 @@ def show(
         first = min(rows, _MOST_ROWS) or None
         if format == "parquet" and to is not None:
             written = shows.write_parquet(artifact, first, to)
-            streams.tell(f"{to}: {written:,} of {artifact.rows:,} rows")
+            streams.tell(f"{to}: {written:,} of {counted(artifact.rows, 'row')}")
             return
         if to is None and format == "table":
             from rankmill.cli.render.rows import tell_rows
@@ -72,7 +73,8 @@ def show(
         table = shows.first_rows(artifact, first)
         if to is not None:
             shows.write(table, "csv" if format == "table" else format, to)
-            streams.tell(f"{to}: {table.num_rows:,} of {artifact.rows:,} rows", err=through)
+            told = f"{to}: {table.num_rows:,} of {counted(artifact.rows, 'row')}"
+            streams.tell(told, err=through)
         else:
             for line in shows.lines(table, format):
                 streams.write_data(line)
@@ -315,4 +317,4 @@ def unsafe_convert_pickle(
         raise BadInput("there is no such file", where=path, do="check the path")
     through = check_place(to).through is not None  # then it may be standard output
     pairs = convert_score_pickle(path, to)
-    streams.tell(f"{to}: {pairs:,} scores", err=through)
+    streams.tell(f"{to}: {counted(pairs, 'score')}", err=through)

@@ -22,6 +22,7 @@ from rankmill.cli.books import CommandBooks, keeping_books
 from rankmill.cli.runs import progress, status
 from rankmill.cli.runs.next_step import next_step
 from rankmill.mining.errors import UsageError
+from rankmill.mining.parts.told import counted
 from rankmill.stages import DEFAULT_WORKSPACE as WORKSPACE
 from rankmill.study import words
 
@@ -165,14 +166,13 @@ class Session:
             return
         label = f"{name} = " if name else ""
         streams.tell(
-            f"{label}{artifact.kind} {artifact.fingerprint[:12]}  {artifact.rows:,} rows  "
+            f"{label}{artifact.kind} {artifact.fingerprint[:12]}  {rows_of(artifact)}  "
             f"{words.size(artifact.bytes)}  {words.duration(seconds)}"
             + ("" if self.told.stages_done else "  already there")
         )
         for reason, queries in artifact.dropped.items():
-            count = len(queries)
-            streams.tell(f"  dropped {count:,} {'query' if count == 1 else 'queries'}: {reason}")
-        for line in counted(artifact):
+            streams.tell(f"  dropped {counted(len(queries), 'query', 'queries')}: {reason}")
+        for line in counts_of(artifact):
             streams.tell(f"  {line}")
         streams.tell(f"  root {artifact.root_hash}")
         streams.tell(f"  in {artifact.path}")
@@ -259,7 +259,12 @@ def _share(shard: str | None, told: status.Told, *, wait: bool, merge: bool) -> 
     return None if shard is None else shares.parse(shard, wait=wait, tell=told.announce)
 
 
-def counted(artifact: Artifact, *only: str) -> list[str]:
+def rows_of(artifact: Artifact) -> str:
+    """Say how many rows an artifact has; those of a collection are its splits."""
+    return counted(artifact.rows, "split" if artifact.kind == "collection" else "row")
+
+
+def counts_of(artifact: Artifact, *only: str) -> list[str]:
     """Return a line for every count of an artifact (or for some), with the first of what was
     counted, and what can be done."""
     shown = {key: n for key, n in artifact.counts.items() if not only or key in only}

@@ -36,6 +36,7 @@ from rankmill.cli.session import (
     session,
 )
 from rankmill.mining.errors import BadInput, need
+from rankmill.mining.parts.told import counted
 
 if TYPE_CHECKING:
     from rankmill.study.grid.outcome import StudyOutcome
@@ -90,7 +91,8 @@ def run(
 ) -> None:
     """Run a recipe: collect, mine, pool, score, select, measure, train, evaluate, report.
 
-    Example: rankmill run recipes/nfcorpus.toml --set collection=beir:PATH
+    `rankmill recipes copy nfcorpus` writes one to begin with.
+    Example: rankmill run nfcorpus.toml --set collection=beir:PATH
     """
     from rankmill.mining.store.places import check_place
     from rankmill.report import report_outcome
@@ -136,7 +138,7 @@ def study(
     """Run a recipe for every combination of the axes of its [study]: plan, budgets, cost and gain.
 
     What cells share is made once; run a study that was stopped again, and it goes on.
-    Example: rankmill study recipes/study.toml --to study
+    Example: rankmill study nfcorpus-study.toml --to study
     """
     from rankmill.report.study.facts import check_study_place
     from rankmill.report.study.files import write_study
@@ -154,6 +156,7 @@ def study(
             _tell_cost(here, plan, recipe, overrides(set_, device))
             return
         outcome = run_study(loaded, here.workspace, here.executor)
+        here.told.tell_found()
         files = [] if to is None else write_study(outcome, to)
         if to is None:
             words = ["study", str(recipe), *_again(set_, device), "--to", loaded.name]
@@ -221,7 +224,7 @@ def check(
 
     Every name and value of the recipe is looked at, and of data that are on this machine the first
     documents and all judgements; nothing is made. What was not looked at is said.
-    Example: rankmill check recipes/nfcorpus.toml --set collection=beir:PATH
+    Example: rankmill check nfcorpus.toml --set collection=beir:PATH
     """
     from rankmill.study.grid import load_study
     from rankmill.study.grid.plan import plan_of as plan_of_study
@@ -272,12 +275,13 @@ def _tell_plan(recipe: Recipe, plan: Plan) -> None:
 
     wide = max(len(step.name) for step in plan)
     for step in plan:
-        state = f"there, {step.rows:,} rows" if step.rows is not None else "to be made"
+        state = f"there, {counted(step.rows, 'row')}" if step.rows is not None else "to be made"
         streams.tell(f"{step.stage:<10}  {step.name:<{wide}}  {state}")
     made = sum(step.rows is None for step in plan)
     lacks = missing_data(recipe)
     state = "well formed" if plan.unseen or lacks else "sound"
-    streams.tell(f"the recipe is {state}: {len(plan)} stages, {made} of them to be made")
+    said = f"the recipe is {state}: {counted(len(plan), 'stage')}, {made} of them to be made"
+    streams.tell(said)
     for one in lacks:
         streams.tell(f"not on this machine: {one.where}: {one.what}; {one.do}")
     for spec in () if lacks else to_download(recipe):
@@ -337,7 +341,7 @@ def figures(
     """Draw the figures of the paper from what a recipe stored (what is missing is made first).
 
     Score against rank ratio, loss and gradient norm, the grid of losses and samplers, and their
-    numbers in figures.json. Example: rankmill figures recipes/nfcorpus.toml --to figures
+    numbers in figures.json. Example: rankmill figures nfcorpus.toml --to figures
     """
     from rankmill.mining.store.places import check_folder_place
     from rankmill.report.figures import check_form, draw
@@ -372,6 +376,7 @@ def shown_of(outcome: Outcome) -> list[str] | None:
 
 def tell_outcome(here: Session, outcome: Outcome, report: Path | None) -> None:
     """Print the table of systems and the sentences that close a run, and where the report is."""
+    here.told.tell_found()
     page = None if report is None else report.absolute()
     if here.as_json:
         told = {"command": here.books.told(), "next": here.next}
@@ -382,7 +387,7 @@ def tell_outcome(here: Session, outcome: Outcome, report: Path | None) -> None:
         streams.tell(line)
     made = here.told.stages_done
     streams.tell(
-        f"made: {made:,} {'stage' if made == 1 else 'stages'}, in {here.workspace.root}"
+        f"made: {counted(made, 'stage')}, in {here.workspace.root}"
         if made
         else f"all of it was already there, in {here.workspace.root}"
     )

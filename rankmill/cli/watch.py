@@ -17,6 +17,7 @@ from rankmill.cli.runs.prometheus import as_prometheus
 from rankmill.cli.runs.words import line
 from rankmill.cli.session import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, session
 from rankmill.mining.errors import Corrupt, Interrupted
+from rankmill.mining.parts.told import counted
 from rankmill.study.words import duration, size
 
 AGAIN_S = 2.0
@@ -95,7 +96,7 @@ def lines(told: list[status.Run]) -> Iterator[str]:
         for stage in facts["stages"]:
             yield f"  {line(stage)}"
         written = size(int(facts["bytes_written"] or 0))
-        yield f"  {facts['stages_done']} stages done, {written} written"
+        yield f"  {counted(facts['stages_done'], 'stage')} done, {written} written"
         if facts["failures"]:
             tries = (
                 "1 failed try" if facts["failures"] == 1 else f"{facts['failures']} failed tries"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from rankmill.objects.base import Object, as_object
+from rankmill.objects.judged import Comparison, Evaluation
 from rankmill.objects.kinds import (
     Collection,
-    Comparison,
-    Evaluation,
     Groups,
     Pool,
     Run,

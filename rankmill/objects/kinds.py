@@ -12,7 +12,7 @@ from rankmill.mining import collection as mined
 from rankmill.mining.exports.rows import html
 from rankmill.mining.parts.told import Findings, counted
 from rankmill.mining.store import Artifact, Workspace
-from rankmill.objects.base import Object, at_least_none, collections_by, short
+from rankmill.objects.base import Object, as_object, at_least_none, collections_by, short
 from rankmill.objects.door import door
 from rankmill.objects.look import summarised
 from rankmill.objects.verbs import method
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rankmill.mining.collection.overview import Overview
     from rankmill.mining.collection.rows import Qrels
     from rankmill.mining.exports import Exported
+    from rankmill.objects.judged import Evaluation
     from rankmill.objects.signatures import (
         CollectionVerbs,
         GroupsVerbs,
@@ -76,6 +77,36 @@ class Collection(mined.Collection, CollectionVerbs):
         """SHA-256 of its manifest: equal hashes are equal collections."""
         return self.artifact.root_hash
 
+    @property
+    def path(self) -> Path:
+        """The folder of its artifact; corpus, queries and judgements stand beside it."""
+        return self.artifact.path
+
+    @property
+    def collection(self) -> Collection:
+        """Itself, as every other object has its collection."""
+        return self
+
+    @property
+    def split(self) -> str:
+        """None: it is about all of its `splits`."""
+        return ""
+
+    @door
+    def input(self, role: str) -> Any:
+        """Return the artifact that it holds in a role: corpus, queries, qrels[train], …"""
+        return as_object(self.artifact.input(role))
+
+    def cost(self) -> dict[str, Any]:
+        """Return what putting it together took; `input("corpus").cost()` is that of reading."""
+        return self.artifact.cost()
+
+    def verify(self) -> int:
+        """Read corpus, queries and judgements whole, as `rankmill verify` does; returns how many
+        parts there are. Raises Corrupt for the first that is not what was published."""
+        held = [self.artifact.input(role) for role in self.artifact.inputs]
+        return sum(one.verify() for one in (self.artifact, *held))
+
     def to_arrow(self) -> Any:
         """Return all documents, ids and texts, as one Arrow table."""
         return self.corpus.to_arrow()
@@ -101,6 +132,12 @@ class Collection(mined.Collection, CollectionVerbs):
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield every document as a dictionary."""
         return iter(self.corpus)
+
+    @door
+    def records(self, texts: bool = True) -> Iterator[dict[str, Any]]:
+        """Yield every document as a dictionary, without its text where told so."""
+        for row in self.corpus:
+            yield row if texts else {"doc_id": row["doc_id"]}
 
     if not TYPE_CHECKING:
         survey: Callable[..., Overview] = method(stages.SurveyCollection, "collection")
@@ -228,7 +265,7 @@ class Groups(Object, GroupsVerbs, kind="groups"):
 
     def about(self) -> str:
         """Return how many there are, of which size, and how they were drawn."""
-        return f"{self.rows:,} of {self.size} documents, {short(self.strategy)}"
+        return f"{self.rows:,} × {self.size} documents, {short(self.strategy)}"
 
     def to_torch(self) -> Any:
         """Return the groups as a torch Dataset for a plain DataLoader.
@@ -338,51 +375,3 @@ class Student(Object, StudentVerbs, kind="student"):
     def about(self) -> str:
         """Return what was trained, and with which loss."""
         return f"{short(self.parameters['student'])}, {self.parameters['loss']}"
-
-
-class Evaluation(Object, kind="evaluation"):
-    """A value of each measure for every judged query."""
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """The measures that were taken."""
-        return tuple(self.parameters["measures"])
-
-    @property
-    def means(self) -> dict[str, float]:
-        """The mean of each measure over the judged queries, of a risk over those that have one."""
-        from rankmill.training.evaluation import Evaluation as Read
-
-        return Read(self).means()
-
-    @property
-    def source(self) -> str:
-        """What was judged: the canonical text of the run's source."""
-        return self.metadata["source"]
-
-    @property
-    def trained_on(self) -> list[str]:
-        """The ids of judged queries that a student behind the run was trained on: its figures on
-        these say little of new queries."""
-        from rankmill.mining.collection.rows import Queries
-        from rankmill.training.evaluation import Evaluation as Read
-
-        return Queries(self.input("run").input("queries")).ids(Read(self).trained_on)
-
-    def about(self) -> str:
-        """Return what was judged, by which measures, on how many queries."""
-        said = " ".join(self.measures)
-        return f"{said} of {short(self.source)}, split {self.split}, {self.asked}"
-
-    @property
-    def per_query(self) -> polars.DataFrame:
-        """A row for every judged query: its id, its text and each measure's value."""
-        return self.to_polars()
-
-
-class Comparison(Object, kind="comparison"):
-    """Paired differences of systems, with tests adjusted over the family: a row for each pair."""
-
-    def about(self) -> str:
-        """Return what was compared, and how many pairs there are."""
-        return f"{self.parameters['measure']}, {counted(self.rows, 'pair')}"

@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 
 from rankmill.mining.errors import UsageError
+from rankmill.mining.parts.told import counted
 from rankmill.mining.store import ledger
 from rankmill.provenance.graph import GONE, Edge, Graph, Node
 from rankmill.provenance.layout import Layout, Place, arrange
@@ -162,7 +163,7 @@ def _box(node: Node, place: Place, whole: float) -> str:
     says = STATES.get(node.state, seconds(node.own))
     stored = "" if node.state == GONE else f" · {size(node.bytes)} stored"
     peak = float(node.cost.get("peak_rss_bytes") or 0)
-    tip = f"{node.kind} {node.name}: {says}, {node.rows:,} rows, peak memory {size(peak)}"
+    tip = f"{node.kind} {node.name}: {says}, {counted(node.rows, 'row')}, peak memory {size(peak)}"
     return (
         f'<g class="{"unknown" if unknown else "known"}" transform="translate({x:.1f} {y:.1f})">'
         f"<title>{escape(tip)}</title>"

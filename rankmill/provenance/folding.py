@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from rankmill.mining.parts.told import counted
 from rankmill.provenance.graph import Graph, Node, connected
 
 _PEAK = "peak_"  # lines of memory, of several the largest; all other numbers of a ledger add up
@@ -53,7 +54,7 @@ def _one(mine: Sequence[Node], place: Mapping[str, int], keys: Sequence[str]) ->
 
 def _named(mine: Sequence[Node]) -> str:
     names = sorted({n.name for n in mine if n.name != n.key[:_NAMELESS]})
-    return f"{len(mine)}: {', '.join(names)}" if names else f"{len(mine)} artifacts"
+    return f"{len(mine)}: {', '.join(names)}" if names else counted(len(mine), "artifact")
 
 
 def _together(mine: Sequence[Node]) -> Mapping[str, Any]:

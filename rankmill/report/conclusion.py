@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from rankmill.mining.parts.told import counted
 from rankmill.report import content
 from rankmill.report.crossed import CostPicture, Interval, Spot
 from rankmill.report.page.words import number, signed
@@ -38,9 +39,10 @@ def question(outcome: Outcome) -> str:
 def lead(outcome: Outcome) -> str:
     """Say in a line what was compared and what all of it took."""
     collection, recipe = outcome.results.collection, outcome.recipe
-    sources = "1 source" if len(recipe.sources) == 1 else f"{len(recipe.sources)} sources"
+    sources = counted(len(recipe.sources), "source")
+    asked = counted(len(collection.queries), "query", "queries")
     return (
-        f"{len(collection.corpus):,} documents, {len(collection.queries):,} queries; {sources} "
+        f"{counted(len(collection.corpus), 'document')}, {asked}; {sources} "
         f"mined to depth {recipe.option('mine', 'depth')} on the {recipe.option('mine', 'split')} "
         f"split; teacher {recipe.teacher}; groups of {recipe.option('groups', 'size')} documents. "
         f"Making all of it took {duration(outcome.seconds)}."
@@ -61,7 +63,7 @@ def _without_students(outcome: Outcome, recall: Sequence[content.SourceRecall]) 
         best = max(recall, key=lambda one: float(one.recall[-1]))
         yield (
             f"“{best.source}” finds most: {float(best.recall[-1]):.0%} of the judged positives "
-            f"among its first {len(best.depth)} candidates."
+            f"among its first {counted(len(best.depth), 'candidate')}."
         )
     if outcome.results.groups:
         counts = [f"{one.rows:,} from “{name}”" for name, one in outcome.results.groups.items()]
@@ -83,7 +85,19 @@ def _best(outcome: Outcome, best: Standing) -> str:
     does = "ranks best, with" if several else "reaches"
     said = f"On {best.domain}, {_named(best)} {does} {outcome.measure} {number(best.mean.mean)}"
     told = [_against(one) for one in references(best)]
-    return f"{said}, which is {_listed(told)}." if told else f"{said}."
+    return f"{said}, which is {_listed(_together(told))}." if told else f"{said}."
+
+
+_ALIKE = "not significantly different from "
+
+
+def _together(told: Sequence[str]) -> list[str]:
+    """Return what is said of several systems; of those that are not told apart, once."""
+    alike = [one.removeprefix(_ALIKE) for one in told if one.startswith(_ALIKE)]
+    if len(alike) < 2:
+        return list(told)
+    others = [one for one in told if not one.startswith(_ALIKE)]
+    return [*others, f"{_ALIKE}{_listed(alike)}"]
 
 
 def _against(compared: Comparison) -> str:
@@ -94,7 +108,7 @@ def _against(compared: Comparison) -> str:
         interval = f" (95 % interval {signed(d.low)} to {signed(d.high)})"
     if compared.p_adjusted >= NOTABLE:
         near = interval or f" ({signed(d.mean)})"
-        return f"not significantly different from {name}{near}"
+        return f"{_ALIKE}{name}{near}"
     return f"{number(abs(d.mean))} {'above' if d.mean > 0 else 'below'} {name}{interval}"
 
 
@@ -170,14 +184,15 @@ def caveats(outcome: Outcome) -> list[str]:
     domains, seeds = outcome.standings.domains, outcome.recipe.seeds
     if not domains or not outcome.results.students:
         return []
-    queries = next(iter(outcome.standings.values(domains[0]).values())).shape[1]
+    judging = next(iter(outcome.standings.values(domains[0]).values())).shape[1]
+    queries = counted(judging, "query", "queries")
     if len(seeds) == 1:
         said = [
-            f"It rests on {queries:,} queries and one training seed: the intervals do not cover "
+            f"It rests on {queries} and one training seed: the intervals do not cover "
             "what training again with another seed would change."
         ]
     else:
-        said = [f"It rests on {queries:,} queries and {len(seeds)} training seeds."]
+        said = [f"It rests on {queries} and {len(seeds)} training seeds."]
     if len(outcome.results.students) > 1:
         said.append(
             f"The best student is chosen by the queries of {domains[0]} that also judge it, which "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from rankmill.mining.parts.told import counted
 from rankmill.report import content
 from rankmill.report.depths import counts_the_list, reaches_beyond
 from rankmill.study.outcome import Outcome
@@ -89,7 +90,9 @@ def overall(outcome: Outcome) -> list[content.Overall]:
         micro = {title_of(outcome, one.system): one.micro for one in means}
         sets, queries = len(means[0].domains), means[0].queries
         columns.append(content.Overall(f"macro mean, {over} ({sets})", macro, reason))
-        columns.append(content.Overall(f"micro mean, {over} ({queries:,} queries)", micro))
+        columns.append(
+            content.Overall(f"micro mean, {over} ({counted(queries, 'query', 'queries')})", micro)
+        )
     return columns
 
 

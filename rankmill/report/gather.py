@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from rankmill.mining import names
+from rankmill.mining.parts.told import counted
 from rankmill.mining.processors import processors
 from rankmill.mining.runs.run import Run
 from rankmill.mining.teachers.contract import told_of_all
@@ -165,8 +166,8 @@ def _notes(outcome: Outcome) -> list[str]:
         train, losses = recipe.options["train"], ", ".join(recipe.losses.values())
         notes.append(
             f"Each student is {recipe.student}, trained with {losses} on "
-            f"{train['documents']:,} documents in batches of {train['batch']} groups, with a peak "
-            f"learning rate of {train['lr']:g}."
+            f"{counted(train['documents'], 'document')} in batches of "
+            f"{counted(train['batch'], 'group')}, with a peak learning rate of {train['lr']:g}."
         )
     notes += [*outcome.left_out(), *outcome.advice]
     if outcome.results.scores is not None:

@@ -166,16 +166,17 @@ class Outcome:
 
     def sentence(self, standing: Standing) -> str:
         """Say in words how a student stands against its start, the first stage and the teacher."""
+        which = "best student" if len(self.results.students) > 1 else "student"
         parts = [
-            f"{standing.domain}: the best student, trained on {standing.system.trained_as} groups, "
+            f"{standing.domain}: the {which}, trained on {standing.system.trained_as} groups, "
             f"reaches {self.measure} {standing.mean.mean:.4f}"
         ]
         named: dict[str, str] = {START: "the untrained student", FIRST_STAGE: "the first stage"}
         named[TEACHER] = "the teacher"
         for compared in references(standing):
             name = named.get(compared.b, compared.b)
-            parts.append(f"{words.against(compared, name)} {words.signed(compared)}")
-        return ", ".join(parts)
+            parts.append(f"it {words.against(compared, name)} {words.signed(compared)}")
+        return "; ".join(parts)
 
     def best(self, domain: str) -> Standing | None:
         """Return the student with the largest mean on a domain; None where none was judged."""

@@ -131,7 +131,8 @@ def test_a_depth_that_nobody_asked_for_is_told_and_not_refused(place, monkeypatc
     told = look_first(recipe_of(tables, "t.toml"))
     assert told.unseen == ()
     assert told.notes == (
-        "the corpus has 60 documents: depth is 60, in the place of the default 100",
+        "mine.depth: the corpus has 60 documents: depth is 60, in the place of the default 100",
+        "evaluate.depth: the corpus has 60 documents: depth is 60, in the place of the default 100",
     )
 
 

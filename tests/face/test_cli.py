@@ -17,6 +17,7 @@ from tiny_models import tiny_cross_encoder, tiny_encoder
 from tiny_recipe import RECIPE
 
 from rankmill.cli import doctor
+from rankmill.mining.errors import EXTRAS
 from rankmill.mining.models import precision
 from rankmill.mining.models.passes import varlen
 from rankmill.mining.teachers import scores
@@ -164,7 +165,10 @@ def test_two_workers_give_the_same_root_hashes(rankmill, tmp_path, ray_cluster):
         (("eval",), 2, "give run or student"),
         (("eval", "--run", "nothing-like-it"), 4, "no run called"),
         (("run", "no-such.toml"), 4, "there is no such recipe"),
-        (("collect", "beir:nowhere"), 4, "nowhere"),
+        (("run", "nfcorpus"), 4, "`rankmill recipes copy nfcorpus` writes nfcorpus.toml here"),
+        (("check", "recipes/msmarco.toml"), 4, "`rankmill recipes copy msmarco` writes"),
+        (("mine", "bm25", "--workers", "x"), 2, "--workers: 'x' is no whole number"),
+        (("collect", "beir:nowhere"), 4, "fetched as ir:beir/nowhere or hf:OWNER/NAME"),
         (("collect", "beer:tiny"), 2, "beir"),
         (("show", "groups", "--format", "xml"), 2, "unknown format"),
         (("show", "groups", "--format", "parquet"), 2, "add --to FILE"),
@@ -274,6 +278,9 @@ def test_help_has_an_example_for_each_command(rankmill):
 
 def test_doctor_finds_what_is_installed(rankmill):
     status, out, _ = rankmill("doctor")
+    lines = {line.split()[1] for line in out.splitlines()}
+    assert set(EXTRAS) - {"safetensors", "tokenizers"} <= lines  # two that come with transformers
+    assert not lines & {"bm25s", "sentence_transformers"}  # which nothing of a user's needs
     assert status == 0
     assert "processor" in out
     status, out, _ = rankmill("doctor", "--json")

@@ -36,7 +36,7 @@ def rankmill(tmp_path, capfd, monkeypatch):
 def test_export_says_what_it_wrote_and_import_brings_it_home(rankmill):
     status, out, _ = rankmill("export", "colbert", "--groups", "toy", "--to", "out")
     assert status == 0
-    assert "out: colbert, 1 groups of 3, 4 files" in out
+    assert "out: colbert, 1 group of 3, 4 files" in out
     assert "ids renumbered: id_map.parquet" in out
     way_back = ("import", "out", "--as", "groups", "--format", "colbert", "--kind", "logit")
     status, out, _ = rankmill(*way_back, "-c", "c", "--name", "back")
@@ -52,7 +52,7 @@ def test_settings_size_and_loss_are_said(rankmill):
     assert (status, "--allow-lossy" in err) == (2, True)
     status, out, _ = rankmill(*lossy, "--to", "out", "--allow-lossy")
     assert status == 0
-    assert "out: nemo(layout=inline), 1 groups of 2, 1 files" in out
+    assert "out: nemo(layout=inline), 1 group of 2, 1 file" in out
     assert "teacher scores: dropped" in out
 
 

@@ -95,6 +95,9 @@ def test_every_part_says_what_it_is_takes_and_costs(kind, name):
         assert one.help, f"{name}: {one.name} has no help: write Annotated[…, Option('…')]"
         assert one.default == default_text(field)
         assert one.default is not None or one.example, f"{name}: {one.name} has no example"
+        assert one.within is None or "number" in one.type, (
+            f"{name}: a range of {one.name}, no number"
+        )
     value = family.parse(part.example)  # an example can be typed as it stands
     assert value.canonical_name == name
 
@@ -110,6 +113,11 @@ def test_help_of_a_parameter_stands_in_its_field():
         and f"`{field.name}`" not in (member.__doc__ or "")
     ]
     assert without == []
+
+
+def test_shares_are_said_to_end_at_one():
+    shell = describe(families.KINDS["strategies"].family, "shell")
+    assert [one.within for one in shell.parameters[:2]] == ["0 to 1", "0 to 1"]
 
 
 def test_families_are_listed_under_their_own_plural():

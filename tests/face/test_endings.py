@@ -42,10 +42,32 @@ def test_the_next_command_leads_from_a_collection_to_an_evaluation(rankmill, pla
             break
         said = shlex.split(last.removeprefix("next: rankmill "))
         said = [word.replace("MODEL", models.get(said[0], "")) for word in said]
-        said = [{"1M": "32", "16": "4"}.get(word, word) for word in said]
+        said = [{"16": "4"}.get(word, word) for word in said]
+        budget = said.index("--documents") + 1 if "--documents" in said else len(said)
+        said[budget : budget + 1] = ["32"] * (budget < len(said))
         said += TRAINING if said[0] == "train" else ()
     assert taken == ["collect", "mine", "pool", "score", "select", "stats", "train", "eval"]
     assert "nf-bm25 = run" in rankmill("list")[1] or "nf-bm25" in rankmill("list")[1]
+
+
+def test_what_is_proposed_fits_short_lists_and_few_groups(rankmill, place):
+    """Groups of 16 from lists of 7 would be none, a million documents thousands of passes."""
+    assert rankmill("collect", "beir:tiny", "--name", "nf")[0] == 0
+    few = ("-c", "nf", "--split", "train", "--depth", "6", "--name", "few-random")
+    assert rankmill("mine", "random", *few)[0] == 0
+    assert rankmill("pool", "few-random", "--name", "few-pool")[0] == 0
+    words = ("cross_encoder(model=cross)", "--pool", "few-pool", "--name", "few-scores")
+    status, out, _ = rankmill("score", *words)
+    assert status == 0
+    said = shlex.split(out.splitlines()[-1].removeprefix("next: rankmill "))
+    assert said[said.index("--size") + 1] == "4"
+    status, out, err = rankmill(*said)
+    assert status == 0, err
+    groups = int(out.split("  ")[1].split(" ")[0].replace(",", ""))
+    status, out, err = rankmill("stats", "--groups", "few-groups", "--name", "few-stats")
+    assert status == 0, err
+    said = shlex.split(out.splitlines()[-1].removeprefix("next: rankmill "))
+    assert said[said.index("--documents") + 1] == str(10 * 4 * groups)
 
 
 def test_an_ending_says_name_rows_place_and_what_was_there_already(rankmill, place):
@@ -60,6 +82,14 @@ def test_an_ending_says_name_rows_place_and_what_was_there_already(rankmill, pla
     _, out, err = rankmill(*words)
     assert out.splitlines()[0].endswith("  already there")
     assert err == "already there: run\n"
+    both = subprocess.run(
+        [sys.executable, "-m", "rankmill", *words],
+        cwd=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert both.stdout.startswith("already there: run\nnf-random = run ")  # what was found is first
     _, out, _ = rankmill(*words, "--json")
     told = json.loads(out)
     assert told["already_there"] is True

@@ -35,7 +35,7 @@ def blocks(path: Path) -> list[tuple[str, str]]:
     return BLOCK.findall(path.read_text(encoding="utf-8"))
 
 
-SHOWING = [path for path in sorted(DOCS.glob("*.md")) if blocks(path)]
+SHOWING = [path for path in sorted(DOCS.rglob("*.md")) if blocks(path)]
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,35 @@ def test_in_a_notebook_texts_are_text_and_no_markup(pets: rm.Collection) -> None
     run = nasty.mine("random", split="all", depth=1)
     assert "<script" not in nasty._repr_html_() + run._repr_html_()
     assert "<img" not in run._repr_html_()
+
+
+def test_every_object_has_what_the_page_says_that_all_have(pets: rm.Collection) -> None:
+    page = Path(__file__).parents[2] / "docs" / "python.md"
+    said = page.read_text(encoding="utf-8").partition("All have ")[2].partition("\n\n")[0]
+    names = set(re.findall(r"`(\w+)", said)) - {"texts"}
+    assert {"to_polars", "head", "collection", "split", "input", "cost", "records"} <= names
+    lacking = {
+        f"{kind.__name__}.{name}"
+        for kind in CLASSES.values()
+        for name in names - {"len"}
+        if not hasattr(kind, name)
+    }
+    assert lacking == set()
+    assert (pets.collection is pets, pets.split) == (True, "")
+    assert pets.cost()["attempts"] == 1
+    assert pets.input("corpus").fingerprint == pets.corpus.artifact.fingerprint
+    assert next(pets.records(texts=False)) == {"doc_id": "d1"}
+    assert pets.verify() == 4  # the splits, the documents, the queries, the judgements
+    for rows in (pets.corpus, pets.queries, pets.qrels("train")):
+        assert f"<caption>{escape(repr(rows)[1:-1])}</caption>" in rows._repr_html_()
+
+
+def test_documents_alone_show_themselves(workspace: Workspace) -> None:
+    alone = rm.collect(documents=["cats sleep", "dogs bark"], workspace=workspace)
+    assert repr(alone) == "<Collection 2 documents, no queries, no judgements>"
+    assert "<caption>Collection 2 documents, no queries" in alone._repr_html_()
+    with pytest.raises(BadInput, match=r"documents only, no queries(.|\n)*queries=…"):
+        alone.mine("bm25", split="*", depth=1)
 
 
 def test_no_artifact_is_false_because_it_is_empty(pets: rm.Collection) -> None:

@@ -9,6 +9,7 @@ import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,8 @@ from rankmill.report.page.mined import distribution_picture, recall_picture
 from rankmill.report.page.ranked import rank_pictures
 from rankmill.report.page.render import csv_text, script_of
 from rankmill.report.page.run import page
-from rankmill.report.page.studied import cost_legend
-from rankmill.report.page.trained import curve_picture, smooth
+from rankmill.report.page.studied import cost_legend, cost_picture
+from rankmill.report.page.trained import curve_picture, effect_pictures, smooth
 from rankmill.report.page.words import number, p_value, seconds, signed, size
 
 VOID = {"meta", "link", "br", "img"}
@@ -124,6 +125,71 @@ def test_every_section_and_picture_is_there(html: str) -> None:
     # panels, 4 training curves; and the graph
     assert html.count("<figure>") == html.count('<svg role="img"') == 1 + 2 + 2 + 4 + 4 + 4
     assert html.count('<figure class="drawing">') == html.count('class="provenance"') == 1
+
+
+class Named(HTMLParser):
+    """Collects the levels of headings, and what has no name for those who hear a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels: list[int] = []
+        self.nameless: list[tuple[str, dict[str, str | None]]] = []
+        self.drawn: dict[str, str | None] | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if self.drawn is not None and tag != "title":  # a drawing is named by its first element
+            self.nameless.append(("svg", self.drawn))
+        self.drawn = None
+        if re.fullmatch(r"h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+        hidden = given.get("aria-hidden") == "true"
+        if tag == "svg" and not hidden and not given.get("aria-label"):
+            self.drawn = given
+        needed = {"th": "scope", "table": "aria-label", "img": "alt"}.get(tag)
+        if needed is not None and not given.get(needed):
+            self.nameless.append((tag, given))
+
+
+def test_headings_follow_on_each_other_and_everything_has_a_name(html: str) -> None:
+    reader = Named()
+    reader.feed(html)
+    assert reader.levels[:3] == [1, 2, 2]
+    assert max(b - a for a, b in pairwise(reader.levels)) == 1
+    assert reader.nameless == []
+    reader = Named()
+    reader.feed('<h1>a</h1><h3>b</h3><table><th>c</th></table><svg role="img"><path/></svg>')
+    assert [tag for tag, _ in reader.nameless] == ["table", "th", "svg"]
+
+
+def test_a_mean_at_the_end_of_the_scale_is_drawn_whole(drawn: list[Figure]) -> None:
+    report = synthetic_report.report()
+    best = [
+        replace(one, scores={domain: content.Interval(1.0, 1.0, 1.0) for domain in one.scores})
+        for one in report.systems
+    ]
+    effect_pictures(tuple(best), tuple(report.domains), "nDCG@10", looks(report.samplers))
+    marks = [
+        line
+        for figure in drawn
+        for axes in figure.axes
+        for line in axes.lines
+        if line.get_marker() not in ("None", None, "")
+    ]
+    assert len(marks) == sum(len(one.scores) for one in best)
+    assert not any(mark.get_clip_on() for mark in marks)
+
+
+def test_one_mark_on_the_frontier_is_joined_by_no_line() -> None:
+    picture = synthetic_report.report().picture
+    assert picture is not None
+    spots = [replace(one, front=not number) for number, one in enumerate(picture.spots)]
+    assert "The filled mark is" in cost_picture(replace(picture, spots=spots)).remark
+    spots = [replace(one, front=True) for one in spots]
+    assert (
+        "Filled marks, joined by the grey line,"
+        in cost_picture(replace(picture, spots=spots)).remark
+    )
 
 
 def test_the_first_screen_asks_answers_shows_and_warns(html: str) -> None:

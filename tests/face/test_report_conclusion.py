@@ -113,7 +113,10 @@ def test_three_sentences_say_who_is_best_over_whom_for_what_and_where_else() -> 
 
 def test_a_gain_that_is_not_significant_is_not_called_one() -> None:
     first, *_ = conclusion.answer(world(PAIRS, SECONDS, start=(0.004, UNSURE)), [])
-    assert "is not significantly different from the untrained student (95 % interval" in first
+    said = "which is 0.042 below the teacher and not significantly different from the untrained"
+    assert f"{said} student (95 % interval" in first
+    assert first.endswith("and the first stage (+0.002).")  # what is said of both is said once
+    assert first.count("not significantly different from") == 1
     worse, *_ = conclusion.answer(world(PAIRS, SECONDS, start=(-0.03, SURE)), [])
     assert "which is 0.030 below the untrained student" in worse
 

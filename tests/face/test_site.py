@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import tomllib
 from pathlib import Path
@@ -48,6 +49,31 @@ def test_the_map_for_assistants_leads_to_pages() -> None:
         else:
             file = link.removeprefix(f"{URLS['Source']}/blob/main/")
             assert (ROOT / file).is_file(), link
+
+
+def test_the_map_for_assistants_has_every_page() -> None:
+    text = (DOCS / "llms.txt").read_text(encoding="utf-8")
+    linked = {
+        link.removeprefix(URLS["Documentation"]).strip("/")
+        for link in re.findall(r"\]\(([^)]+)\)", text)
+    }
+    pages = {page.removesuffix(".md") for page in re.findall(r"([\w/-]+\.md)$", SITE, re.M)}
+    assert pages - {"index"} - linked == set()
+
+
+def test_what_the_skill_names_was_made_by_a_command_above() -> None:
+    page = (DOCS / "skill" / "SKILL.md").read_text(encoding="utf-8")
+    block = re.findall(r"^```\n(.*?)^```", page, re.M | re.S)[0]
+    made: set[str] = set()
+    for line in block.splitlines():
+        words = shlex.split(line)
+        after = dict(zip(words, words[1:], strict=False))
+        flags = ("-c", "--pool", "--scores", "--groups", "--run", "--student", "--first-stage")
+        asked = {after[flag] for flag in flags if flag in after}
+        asked |= set(words[2 : words.index("--name")]) if words[1] == "pool" else set()
+        assert asked <= made, line
+        made.add(after.get("--name", ""))
+    assert len({line.split()[1] for line in block.splitlines()}) == 10  # as its heading says
 
 
 def test_addresses_are_those_of_the_project() -> None:

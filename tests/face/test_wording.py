@@ -132,3 +132,38 @@ def test_the_same_error_in_both_words(
     with pytest.raises(SystemExit):
         cli.main()
     assert "or fill up (--when-short fill)" in capfd.readouterr().err
+
+
+_MANY = re.compile(
+    r" (rows|groups|documents|pairs|artifacts|files|stages|judgements|parts|students|scores|lists"
+    r"|statistics|candidates|runs|systems|sources|samplers|queries)\b"
+)
+
+
+def plurals(source: str) -> Iterator[str]:
+    """Yield each number that a text writes before a plural, whatever the number is: `1 rows`."""
+    for node in ast.walk(ast.parse(source)):
+        values = node.values if isinstance(node, ast.JoinedStr) else []
+        for number, after in zip(values, values[1:], strict=False):
+            if not (isinstance(number, ast.FormattedValue) and isinstance(after, ast.Constant)):
+                continue
+            written = ast.unparse(ast.JoinedStr([number]))
+            a_count = ":," in written or "{len(" in written
+            if a_count and _MANY.match(str(after.value)):
+                yield f"{node.lineno}: {written}{after.value}"
+
+
+@pytest.mark.parametrize("folder", ["cli", "objects", "provenance", "report"])
+def test_one_is_not_written_before_a_plural(folder: str) -> None:
+    wrong = [
+        f"{path.name}:{found}"
+        for path in sorted((ROOT / "rankmill" / folder).rglob("*.py"))
+        for found in plurals(path.read_text(encoding="utf-8"))
+    ]
+    assert wrong == [], "write counted(number, 'row'), of rankmill.mining.parts.told"
+
+
+def test_a_plural_behind_a_number_is_found() -> None:
+    assert len(list(plurals("f'{a.rows:,} rows  {b}'"))) == 1
+    assert len(list(plurals("f'{len(a)} files'"))) == 1
+    assert list(plurals("""f'{counted(a.rows, "row")}, {size} documents'""")) == []

@@ -18,6 +18,7 @@ from ...ahead import in_turn
 from ...errors import BadInput
 from ...parts.told import counted
 from ...store import Artifact
+from ...store.showing import shown
 
 
 class Rows:
@@ -44,6 +45,9 @@ class Rows:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield every row as a dictionary, part by part."""
         return iter(self.artifact)
+
+    def _repr_html_(self) -> str:
+        return shown().html(self.artifact, title=repr(self)[1:-1])
 
 
 class TextTable(Rows):

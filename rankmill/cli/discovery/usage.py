@@ -13,6 +13,8 @@ _VALUES = {
     "is not a valid int.": "is no whole number",
     "is not a valid integer.": "is no whole number",
     "is not a valid float.": "is no number",
+    "is not a valid int range.": "is no whole number",
+    "is not a valid float range.": "is no number",
     "is not a valid boolean.": "is neither true nor false",
 }
 

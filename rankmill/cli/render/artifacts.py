@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rankmill.cli import streams
 from rankmill.cli.session import Session
+from rankmill.mining.parts.told import counted
 from rankmill.request import Request
 from rankmill.study import words
 
@@ -47,7 +48,7 @@ def tell_collection(here: Session, asked: Collect | Rewrite, made: Collection) -
         here.tell(made.artifact, asked.name)
         queries = made.artifact.input("queries").rows if "queries" in made.artifact.inputs else 0
         streams.tell(
-            f"  {len(made.corpus):,} documents, {queries:,} queries, "
+            f"  {counted(len(made.corpus), 'document')}, {counted(queries, 'query', 'queries')}, "
             f"splits: {', '.join(made.splits) or 'none'}"
         )
         for line in (*_without_text(made, asked.name), *odd_lines(odd)):
@@ -58,14 +59,13 @@ def _without_text(made: Collection, name: str | None) -> Iterator[str]:
     """Yield how many documents and queries hold no text, and what becomes of them."""
     bare = made.without_text
     if documents := bare.get("documents", 0):
-        noun = "document" if documents == 1 else "documents"
-        yield f"  {documents:,} {noun} without text: never mined"
+        yield f"  {counted(documents, 'document')} without text: never mined"
     if queries := bare.get("queries", 0):
-        noun = "query" if queries == 1 else "queries"
         named = name or made.artifact.fingerprint[:12]
         yield (
-            f"  {queries:,} {noun} without text: BM25 finds nothing for such; collect with "
-            f"--on empty_query=drop leaves them out, `rankmill survey {named}` names them"
+            f"  {counted(queries, 'query', 'queries')} without text: BM25 finds nothing for such; "
+            "collect with --on empty_query=drop leaves them out, "
+            f"`rankmill survey {named}` names them"
         )
 
 
@@ -135,12 +135,12 @@ def formats() -> list[str]:
 def _print_export(made: Exported) -> None:
     facts = made.facts
     streams.tell(
-        f"{made.path}: {facts['format']}, {facts['groups']:,} groups of {facts['group_size']}, "
-        f"{len(facts['files'])} files, {words.size(made.bytes)}"
+        f"{made.path}: {facts['format']}, {counted(facts['groups'], 'group')} of "
+        f"{facts['group_size']}, {counted(len(facts['files']), 'file')}, {words.size(made.bytes)}"
     )
     if facts["scores"] != "raw":
         streams.tell(f"  teacher scores: {facts['scores']}")
     for reason, count in facts["dropped_groups"].items():
-        streams.tell(f"  dropped {count:,} groups: {reason}")
+        streams.tell(f"  dropped {counted(count, 'group')}: {reason}")
     if "id_map" in facts:
         streams.tell(f"  ids renumbered: {facts['id_map']}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rankmill.cli import streams
 from rankmill.cli.session import Session
 from rankmill.mining.errors import Incomplete
+from rankmill.mining.parts.told import counted
 from rankmill.study import words
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ def tell_cells(here: Session, asked: CutCells, made: Cells) -> None:
     for (near, sure), artifact in made.items():
         here.tell(artifact, f"{asked.name}-near{near}-sure{sure}" if asked.name else None)
     streams.tell(
-        f"{common:,} of {queries:,} queries are in all cells: the cells differ in their "
-        "queries too; `rankmill cross` makes cells of the same queries"
+        f"queries in all cells: {common:,} of {queries:,}; the cells differ in their queries too, "
+        "`rankmill cross` makes cells of the same queries"
     )
 
 
@@ -124,8 +125,9 @@ def _print_confounding(facts: dict[str, Any]) -> None:
         streams.tell(f"no unblocked cells to compare with: {facts.get('no_unblocked')}")
         return
     streams.tell(
-        f"unblocked cells of the same pool: {other['queries_in_all_cells']:,} of "
-        f"{other['queries']:,} queries are in all; what they confound, blocks in brackets:"
+        "unblocked cells of the same pool: queries in all of them "
+        f"{other['queries_in_all_cells']:,} of {other['queries']:,}; what they confound, blocks in "
+        "brackets:"
     )
     for name, apart in other["covariates"].items():
         if "spread" not in apart:
@@ -169,10 +171,11 @@ def _design_lines(design: Design, n: str) -> list[str]:
         f"Δ {d.column}: mean {d.mean:.4f}, median {d.median:.4f}, .95 {d.q95:.4f}, "
         f"largest {d.largest:.4f}",
         f"H {h.column}: mean {h.mean:.4f} bits = {design.entropy_nats:.4f} nats, "
-        f".95 {h.q95:.4f}, undefined in {h.undefined:,} groups",
+        f".95 {h.q95:.4f}, undefined in {counted(h.undefined, 'group')}",
     ]
     lines += [
-        f"κ {r.column}: median {r.median:.4g}, infinite in {r.infinite:.0%} of {r.groups:,} groups"
+        f"κ {r.column}: median {r.median:.4g}, infinite in {r.infinite:.0%} of "
+        + counted(r.groups, "group")
         + (f", covers {r.coverage:.3g} of the target" if r.coverage is not None else "")
         + (f", unknown in {r.undefined:,}" if r.undefined else "")
         for r in design.ratios

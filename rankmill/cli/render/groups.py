@@ -10,6 +10,7 @@ import typer
 
 from rankmill.cli import streams
 from rankmill.cli.session import Session
+from rankmill.mining.parts.told import counted
 from rankmill.study import words
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _print_statistics(statistics: dict[str, float | None], rows: int) -> list[st
     for name, value in shown:
         streams.tell(f"  {name:<48} {'undefined' if value is None else f'{value:.4f}'}")
     more = len(statistics) - len(shown)
-    return [f"{more:,} statistics"] if more else []
+    return [counted(more, "statistic")] if more else []
 
 
 def _print_candidates(group: Explained, score: str, rows: int) -> list[str]:
@@ -117,7 +118,7 @@ def _print_candidates(group: Explained, score: str, rows: int) -> list[str]:
     texts = [" ".join(one.text[:_TEXT].split()) for _, one in shown]
     print_with_text(list(columns), list(columns.values()), texts, least=0)
     more = len(every) - len(shown)
-    return [f"{more:,} of {len(every):,} candidates"] if more else []
+    return [f"{more:,} of {counted(len(every), 'candidate')}"] if more else []
 
 
 def _print_audit(audit: dict[str, Any]) -> None:
@@ -164,7 +165,7 @@ def _print_values(values: dict[str, Any], examples: Mapping[str, str] | None = N
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
-    streams.tell(f"{summary['rows']:,} rows")
+    streams.tell(counted(summary["rows"], "row"))
     heads = ("n", "mean", "sd", "10 %", "median", "90 %", "unit")
     streams.tell(f"{'column':<50}" + "".join(f"{h:>10}" for h in heads))
     for name, column in summary["columns"].items():
@@ -182,7 +183,9 @@ def _print_summary(summary: dict[str, Any]) -> None:
             streams.tell(f"    undefined: {count:,} {reason}")
     matrix = summary["correlation"]
     if "spearman" in matrix:
-        streams.tell(f"\nSpearman over {matrix['rows']:,} rows, 95 % bootstrap over queries")
+        streams.tell(
+            f"\nSpearman over {counted(matrix['rows'], 'row')}, 95 % bootstrap over queries"
+        )
         for i, one in enumerate(matrix["names"]):
             for j, other in enumerate(matrix["names"][:i]):
                 ends = [matrix[f"spearman{end}"][i][j] for end in ("", "_low", "_high")]
@@ -192,6 +195,8 @@ def _print_summary(summary: dict[str, Any]) -> None:
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if value is None or isinstance(value, str):
         return str(value) if value is not None else "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rankmill.cli import streams
-from rankmill.cli.session import Session, counted
+from rankmill.cli.session import Session, counts_of
 from rankmill.mining.errors import UsageError
+from rankmill.mining.parts.told import counted
 from rankmill.study import words
 from rankmill.study.results import BM25, BM25_SOURCE, FIRST_STAGE
 
@@ -84,10 +85,12 @@ def tell_evaluations(here: Session, made: Runs) -> None:
         streams.tell(line)
     for measure, (interval, queries) in intervals.items():
         said = words.between(interval)
-        over = "" if interval.low is None else f" over the {queries:,} queries that have a pair"
+        have = "query that has" if queries == 1 else "queries that have"
+        over = "" if interval.low is None else f" over the {queries:,} {have} a pair"
         streams.tell(f"{measure}: {interval.mean:.4f} ({said}{over})")
     if missing := evaluation.counts.get("judged_not_returned"):
-        streams.tell(f"{missing:,} judged documents were not returned: below all others, and tied")
+        said = "judged document was" if missing == 1 else "judged documents were"
+        streams.tell(f"{missing:,} {said} not returned: below all others, and tied")
     for row in compared:
         streams.tell(f"{measures[0]} against {row.b}: {words.signed(row)}")
     if pairs and not compared:
@@ -101,8 +104,8 @@ def tell_evaluations(here: Session, made: Runs) -> None:
 def _left_out(evaluation: Artifact) -> list[str]:
     """Return what a reader of the means has to know about the run and the queries, as lines."""
     of_run = ("queries_ranked_against_scores", "outside_split", "unknown_queries")
-    lines = counted(evaluation.input("run"), *of_run, "unknown_documents", "empty_documents")
-    return [*counted(evaluation, *TOLD), *(f"run: {line}" for line in lines)]
+    lines = counts_of(evaluation.input("run"), *of_run, "unknown_documents", "empty_documents")
+    return [*counts_of(evaluation, *TOLD), *(f"run: {line}" for line in lines)]
 
 
 def beside(here: Session, judged: Artifact, asked: Evaluate) -> Runs:
@@ -196,7 +199,8 @@ def tell_comparison(here: Session, asked: Compare, made: Artifact) -> None:
                 f"{effects.seeds_share:.0%} of the error is due to seeds"
             )
     streams.tell(
-        f"{made.parameters['measure']}, {rows[0].queries:,} queries, root {made.root_hash}"
+        f"{made.parameters['measure']}, {counted(rows[0].queries, 'query', 'queries')}, "
+        f"root {made.root_hash}"
     )
 
 
@@ -217,6 +221,7 @@ def _tell_means(made: Artifact) -> None:
         if column.startswith("student_collapsed(") and mean:
             rows = round(mean * summary["n"])
             streams.tell(
-                f"  warning: the student collapsed in {rows:,} of {summary['n']:,} rows: it scores "
+                f"  warning: the student collapsed in {rows:,} of {counted(summary['n'], 'row')}: "
+                "it scores "
                 "their documents nearly alike"
             )

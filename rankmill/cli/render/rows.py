@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from rankmill.cli import streams
 from rankmill.mining.exports.rows import Resolver, aligned, cell, stored_rows
+from rankmill.mining.parts.told import counted
 from rankmill.mining.score_kinds import as_shown, name_of
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def tell_rows(artifact: Artifact, count: int | None) -> None:
         else:
             _tell_table(named(table), first=number == 0)
             shown += table.num_rows
-    streams.tell(f"{shown:,} of {artifact.rows:,} rows")
+    streams.tell(f"{shown:,} of {counted(artifact.rows, 'row')}")
 
 
 # ---- lists of documents ----------------------------------------------------------------------

@@ -96,7 +96,14 @@ def _after_scores(made: Artifact, name: str, names: Names) -> list[str] | None:
         return None
     where = ["--pool", _called(made, "pool", names), "--scores", name]
     base = _base(name, "scores")
-    return ["select", "stratified(bins=8)", *where, "--size", "16", "--name", f"{base}-groups"]
+    size = ["--size", str(_size_for(made))]
+    return ["select", "stratified(bins=8)", *where, *size, "--name", f"{base}-groups"]
+
+
+def _size_for(scores: Artifact) -> int:
+    """Return the size of groups to propose: 16, or the power of two that lists still fill."""
+    pairs = scores.counts.get("pairs", 0)
+    return max([2, *(size for size in (4, 8, 16) if not pairs or size * scores.rows < pairs)])
 
 
 def _after_groups(made: Artifact, name: str, names: Names) -> list[str]:
@@ -108,7 +115,17 @@ def _after_statistics(made: Artifact, name: str, names: Names) -> list[str] | No
         return None
     groups = ["--groups", _called(made, "groups", names)]
     student = f"{_base(name, 'stats')}-student"
-    return ["train", "bi_encoder(model=MODEL)", *groups, "--documents", "1M", "--name", student]
+    documents = ["--documents", _documents_for(made.input("groups"))]
+    return ["train", "bi_encoder(model=MODEL)", *groups, *documents, "--name", student]
+
+
+_PASSES, _MILLION = 10, 1_000_000
+
+
+def _documents_for(groups: Artifact) -> str:
+    """Return the budget to propose: a million documents, but few groups at most ten times."""
+    seen = _PASSES * groups.rows * int(groups.parameters.get("size", 0))
+    return str(seen) if 0 < seen < _MILLION else "1M"
 
 
 def _after_student(made: Artifact, name: str, names: Names) -> list[str] | None:

@@ -73,7 +73,7 @@ class Told:
 
     def begin(self, stage: Underway) -> None:
         """A stage begins."""
-        self._tell_found()
+        self.tell_found()
         self.shown.begin(stage)
         with self._lock:
             if not self.written:
@@ -101,7 +101,8 @@ class Told:
                 self.stages_done += bool(stage.fingerprint)  # else it was a look at the input
             self._write()
 
-    def _tell_found(self) -> None:
+    def tell_found(self) -> None:
+        """Say what was found since it was last said: before a stage, a result, or the end."""
         kinds, self.there_already = +self.there_already, Counter()  # without zeros
         if kinds:
             self.shown.announce(f"already there: {words.kinds(kinds)}")
@@ -120,7 +121,7 @@ class Told:
         """The command is over: its file goes, its facts are in the ledgers."""
         from rankmill.mining.store import files
 
-        self._tell_found()
+        self.tell_found()
         self.shown.close()
         self._over.set()
         if self._looking is not None:

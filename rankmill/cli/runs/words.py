@@ -51,7 +51,7 @@ def found(facts: Facts) -> str:
     parts = facts["shards"] + facts["shards_found"]
     if not facts["shards_found"]:
         return ""
-    return f"{facts['title']}: {facts['shards_found']:,} of {parts:,} parts already there"
+    return f"{facts['title']}: {facts['shards_found']:,} of {counted(parts, 'parts')} already there"
 
 
 def counted(count: int, items: str) -> str:

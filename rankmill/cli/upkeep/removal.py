@@ -15,8 +15,10 @@ from rankmill.cli.session import (
     JsonOption,
     WorkspaceOption,
     facts_of,
+    rows_of,
     session,
 )
+from rankmill.mining.parts.told import counted
 from rankmill.study import words
 
 if TYPE_CHECKING:
@@ -91,14 +93,14 @@ def _tell(here: Any, line: str) -> None:
 def _said(one: Folder) -> str:
     artifact = one.artifact
     assert artifact is not None  # others are kept
-    return f"{one.said}  {artifact.rows:,} rows  {words.size(artifact.bytes)}"
+    return f"{one.said}  {rows_of(artifact)}  {words.size(artifact.bytes)}"
 
 
 def _sum(free: Sequence[Folder], size: int, seconds: float, *, yes: bool) -> str:
     if not free:
         return "nothing to remove: every artifact is needed, or was finished recently (--hours)"
-    told = f"{len(free):,} artifacts, {words.size(size)}, which took {words.duration(seconds)} "
-    told += "of processors to make"
+    told = f"{counted(len(free), 'artifact')}, {words.size(size)}, which took "
+    told += f"{words.duration(seconds)} of processors to make"
     return told if yes else f"{told}; nothing was removed: add --yes"
 
 

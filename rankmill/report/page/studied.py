@@ -61,9 +61,12 @@ def cost_picture(shown: CostPicture, height: float = 3.5) -> Picture:
         axes.margins(y=0.08)
         axes.set_xlabel(wrapped(f"{shown.cost} for one student alone, {shown.unit}", 48))
         axes.set_ylabel(wrapped(f"gain in {shown.measure} over {shown.over}"))
+    filled = "The filled mark is the frontier"
+    if sum(spot.front for spot in shown.spots) > 1:
+        filled = "Filled marks, joined by the grey line, are the frontier"
     picture.remark = (
-        "Bars: 95 % intervals. Dashed: no gain. Filled marks, joined by the grey line, are the "
-        "frontier: nothing that costs the same or less has a higher mean."
+        f"Bars: 95 % intervals. Dashed: no gain. {filled}: nothing that costs the same or less has "
+        "a higher mean."
     )
     return picture
 

@@ -50,7 +50,8 @@ def _say(outcome: StudyOutcome) -> str:
     left = sum(one.left_out for one in outcome.correlated) // 2  # both ways have the same rows
     said = dict.fromkeys(one.said for one in outcome.correlated if one.said)
     more = "".join(f" {text}." for text in said)
-    more += f" {left:,} rows lack a value and are left out." if left else ""
+    lack = "row lacks a value and is" if left == 1 else "rows lack a value and are"
+    more += f" {left:,} {lack} left out." if left else ""
     return (
         f"Partial correlations between the gain in {outcome.answer.measure} over the untrained "
         "student (one row per query and cell, averaged over seeds) and the statistics of the group "

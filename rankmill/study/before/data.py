@@ -164,7 +164,7 @@ class _Compared:
                 fits, said = fitting_depth(depth, most, value)
                 if value.canonical_name == "random":
                     check_available(fits, self.held.visible, self.recipe.collection)
-                notes += [said] if said is not None else []
+                notes += [f"mine.depth: {said}"] if said is not None else []
         check_sizes(self.recipe, most)
         return notes
 
@@ -265,5 +265,5 @@ def _evaluated(recipe: Recipe, spec: str, held: Glimpse) -> list[str]:
         with at(recipe, f"evaluate.depth, evaluate.domains.{name}"):
             source = SOURCES.parse(recipe.first_stage_of(name))
             _, said = fitting_depth(recipe.option("evaluate", "depth"), held.most, source)
-            notes += [said] if said is not None else []
+            notes += [f"evaluate.depth: {said}"] if said is not None else []
     return notes

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rankmill.mining.parts.told import counted
 from rankmill.study.recipe import tables_of
 
 if TYPE_CHECKING:
@@ -122,10 +123,10 @@ def _said(ladder: Ladder, work: Work, stage: str) -> str:
     """Say what a request grows with: so many queries, or documents."""
     source = ladder.sources[work.spec]
     if stage == "collect":
-        return f"{source.documents:,} documents"
+        return counted(source.documents, "document")
     if work.documents is not None:
-        return f"{work.documents:,} documents seen"
-    return f"{source.queries.get(work.split, 0):,} queries"
+        return counted(work.documents, "document seen", "documents seen")
+    return counted(source.queries.get(work.split, 0), "query", "queries")
 
 
 def _limits(workspace: Workspace, machine: Machine | None) -> Limits:
@@ -142,7 +143,7 @@ def _notes(ladder: Ladder, rows: Sequence[Row], machine: Machine | None) -> list
     notes = []
     for spec, source in ladder.sources.items():
         notes.append(
-            f"{spec}: {source.documents:,} documents, {source.known}{_taken(ladder, spec)}"
+            f"{spec}: {counted(source.documents, 'document')}, {source.known}{_taken(ladder, spec)}"
         )
     held = sum(row.state == "there" for row in rows)
     if held:
@@ -171,7 +172,7 @@ def _taken(ladder: Ladder, spec: str) -> str:
         return ""
     largest = [held[spec] for held in ladder.drawn][-1]
     source = ladder.sources[spec]
-    corpus = "the whole corpus" if largest.whole_corpus else f"{largest.documents:,} documents"
+    corpus = "the whole corpus" if largest.whole_corpus else counted(largest.documents, "document")
     counts: Mapping[str, int] = {s: n for s, n in largest.queries.items() if s != "*"}
     queries = ", ".join(
         f"all {n:,} queries of {split}"

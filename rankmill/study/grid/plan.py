@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import prod
 
 from rankmill.mining.actors import INLINE
-from rankmill.mining.parts.told import Told
+from rankmill.mining.parts.told import Told, counted
 from rankmill.mining.store import Workspace
 from rankmill.mining.store.workspace import FoundOnly, NotThere
 from rankmill.study import words
@@ -104,10 +104,9 @@ class StudyPlan(Told):
         axes = " × ".join(f"{len(levels)} {axis}" for axis, levels in study.levels.items())
         if (every := prod(map(len, study.levels.values()))) != len(study.cells):
             axes = f"of {every}: {axes}"
-        seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
-        count = len(study.cells)
-        cells = f"{count} cell{'s' if count > 1 else ''}"
-        yield f"{study.name}: {cells} ({axes}), {seeds}: {count * len(study.seeds)} students"
+        seeds, cells = counted(len(study.seeds), "seed"), counted(len(study.cells), "cell")
+        students = counted(len(study.cells) * len(study.seeds), "student")
+        yield f"{study.name}: {cells} ({axes}), {seeds}: {students}"
         for axis, levels in study.levels.items():
             yield f"  {axis}: {', '.join(levels)}"
         yield f"{'stage':<11} requests  if nothing were shared  there  to be made"
@@ -129,7 +128,8 @@ class StudyPlan(Told):
         if study.declared:
             claimed = ", ".join(one.name for one in study.declared)
             digest = declared_hash(study.declared)[:16]
-            yield f"{len(study.declared)} claims are declared, SHA-256 {digest}: {claimed}"
+            are = "claim is" if len(study.declared) == 1 else "claims are"
+            yield f"{len(study.declared)} {are} declared, SHA-256 {digest}: {claimed}"
         if study.elsewhere:
             others = ", ".join(one.name for one in study.elsewhere)
             yield f"not judged here, since this part lacks some of their cells: {others}"

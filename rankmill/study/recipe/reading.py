@@ -12,6 +12,7 @@ from typing import Any
 from rankmill.mining import names
 from rankmill.mining.errors import UsageError
 from rankmill.mining.options import Field, count_of
+from rankmill.recipes_data import samples
 from rankmill.study.recipe.overrides import overridden
 from rankmill.study.recipe.sections import (
     DOMAIN,
@@ -47,13 +48,16 @@ def tables_of(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
     Raises BadInput for a file that cannot be read.
     """
-    data = read_toml(
-        path,
-        "the recipe is",
-        "there is no such recipe",
-        "`rankmill recipes list` names some to copy",
-    )
+    data = read_toml(path, "the recipe is", "there is no such recipe", _to_copy(path))
     return overridden(data, overrides)
+
+
+def _to_copy(path: Path) -> str:
+    """Say where a recipe comes from that is not there: those of rankmill are copied first."""
+    name = Path(path).stem
+    if not Path(path).exists() and name in {one.name for one in samples()}:
+        return f"`rankmill recipes copy {name}` writes {name}.toml here"
+    return "`rankmill recipes list` names some to copy"
 
 
 def builtin(name: str, overrides: Sequence[str] = ()) -> Recipe:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rankmill.mining.parts.told import counted
 from rankmill.study.costs.prices import ESTIMATED
 from rankmill.study.grid.answer.amounts import Amount, Unit, units_of
 from rankmill.study.grid.answer.costs import Costs
@@ -243,7 +244,8 @@ class Answer:
         seeds, judge = len(self.study.seeds), self.judge
         queries = judge.values(self.best, self.measure).shape[1]
         many = "one training seed" if seeds < 2 else f"{seeds} training seeds"
-        yield f"It rests on {queries:,} queries of {judge.title} and {many}." + (
+        asked = counted(queries, "query", "queries")
+        yield f"It rests on {asked} of {judge.title} and {many}." + (
             " With one seed the intervals say nothing about training again with another."
             if seeds < 2
             else ""

@@ -86,10 +86,12 @@ def notes_of(outcome: StudyOutcome) -> Iterator[str]:
         yield line[0].upper() + line[1:] + "."
     yield from remarks_on(outcome.study, outcome.engine.tracks)
     if outcome.engine.stopped:
-        count = f"{len(outcome.engine.stopped)} of {len(outcome.study.cells)} cells"
+        stopped = len(outcome.engine.stopped)
+        was, rows = ("was", "Its row rests") if stopped == 1 else ("were", "Their rows rest")
         yield (
-            f"{count} were stopped early on a development split. Their rows rest on fewer seeds, "
-            "and the intervals on that split do not account for its having decided that."
+            f"{stopped} of {len(outcome.study.cells)} cells {was} stopped early on a development "
+            f"split. {rows} on fewer seeds, and the intervals on that split do not account for its "
+            "having decided that."
         )
     for panel in (one for one in outcome.panels if one.trained):
         held, split = panel.judged_by
