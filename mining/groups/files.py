@@ -237,7 +237,7 @@ def _title_and_text(passage: Any, place: Place) -> str:
     parts = (
         one_text(field(passage, name, place, _DO), name, place)
         for name in ("title", "text")
-        if name in passage or name == "text"
+        if name == "text" or (isinstance(passage, dict) and name in passage)
     )
     return " ".join(part for part in parts if part)
 

@@ -231,6 +231,7 @@ def _candidates(
     counts: dict[str, int] = {"outside_split": 0, AGAINST_SCORES: 0}
     counts |= dict.fromkeys(_LEFT_OUT, 0)
     strange: dict[str, dict[str, None]] = {"queries": {}, "documents": {}}
+    first: dict[str, int] = {}  # the line of the first of each
     read = known = 0
 
     def look_up(read: Callable[[], list[Lines]]) -> list[_LookedUp]:
@@ -245,10 +246,13 @@ def _candidates(
     for lines, query, inside, mine, doc in chain.from_iterable(
         in_turn(look_up, unread(Path(file), reading))
     ):
-        row = rows[query]
+        row, at_doc = rows[query], lines.line[inside]
         read += len(query)
         known += int((query >= 0).sum())
         strange["queries"] |= _names(lines.query_id, query < 0)
+        for role, odd in (("queries", lines.line[query < 0]), ("documents", at_doc[doc < 0])):
+            if len(odd):
+                first.setdefault(role, int(odd[0]))
         counts["outside_split"] += int(((query >= 0) & (row < 0)).sum())
         if reading.unknown == "error" or len(strange["documents"]) < SHOWN:
             strange["documents"] |= _names(mine, doc < 0)
@@ -266,7 +270,7 @@ def _candidates(
             line=lines.line[at],
         )
     counts["unknown_queries"] = len(strange["queries"])
-    _refuse_strange(file, strange, known, reading)
+    _refuse_strange(file, strange, first, known, reading)
     _refuse_other_split(file, known, counts["outside_split"])
     if not read:
         raise BadInput("the file holds no candidate", where=file, do="check how it was written")
@@ -291,7 +295,11 @@ def _names(ids: pa.Array, which: np.ndarray) -> dict[str, None]:
 
 
 def _refuse_strange(
-    file: str, strange: dict[str, dict[str, None]], known: int, reading: Reading
+    file: str,
+    strange: dict[str, dict[str, None]],
+    first: dict[str, int],
+    known: int,
+    reading: Reading,
 ) -> None:
     """Raise BadInput where no query is known, or a document is not and may not be left out."""
     refused, do = "", "is this the right collection?"
@@ -304,7 +312,8 @@ def _refuse_strange(
         more = " or more" if len(names) > _ENOUGH else ""
         raise BadInput(
             f"the run names {len(names):,}{more} unknown {refused}: {first_ten(names)}",
-            where=file,
+            where=place_in(file, reading, first[refused])
+            + (", the first of them" if len(names) > 1 else ""),
             do=f"{do} {compared(names[:11])}",
         )
 
