@@ -212,6 +212,9 @@ def test_lines_that_name_what_is_not_there_are_counted(made, tmp_path):
     text = "q1 Q0 d7 1 3 t\nq1 Q0 ghost 2 2 t\nq1 Q0 d4 3 1 t\n"
     with pytest.raises(BadInput, match=r"1 unknown documents: 'ghost'(.|\n)*unknown=skip"):
         imported(made, tmp_path, text)
+    none = "q1 Q0 ghost 1 2 t\nq5 Q0 d4 1 2 t\nzz Q0 d4 1 2 t\n"
+    with pytest.raises(BadInput, match=r"unknown documents: 'ghost'(.|\n)*line 1(.|\n)*no line"):
+        imported(made, tmp_path, none, unknown="skip")
     lists, run = imported(made, tmp_path, text, unknown="skip")
     assert lists == {"q1": ["d7", "d4"]}
     assert run.artifact.counts["unknown_documents"] == 1

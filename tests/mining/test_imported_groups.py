@@ -101,7 +101,8 @@ def test_flat_columns_without_scores_are_refused(made, tmp_path):
 def test_queries_in_any_order_and_groups_of_several_sizes(made, tmp_path):
     rows = [row("q5"), row("q3", ["d9", "d8"], [2, 1]), row("q4", "d5 d6 d7 d8".split(), range(4))]
     path = trove(tmp_path, *rows)
-    with pytest.raises(BadInput, match=r"groups of 2 to 4 documents(.|\n)*say --size"):
+    said = r"groups of 2 to 4 documents(.|\n)*line 2, the first of 2\n(.|\n)*say --size"
+    with pytest.raises(BadInput, match=said):
         read_back(made, path, "trove")
     back = read_back(made, path, "trove", size=3)
     arrays, collection = Groups(back).part(0), made[1]
