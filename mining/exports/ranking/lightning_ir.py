@@ -56,7 +56,7 @@ class LightningIr(Format):
             allowed = r"[\w-]+" if named else r"[\w/-]+"  # slashes of an id become dashes
             if not re.fullmatch(allowed, value) or (named and "__" in value):
                 raise UsageError(
-                    f"{parameter}={value!r} cannot stand in the file name of a run",
+                    f"{value!r} as {parameter} cannot stand in the file name of a run",
                     where="lightning-ir",
                     do="use letters, digits and '-', in an id '/' too: the loader splits at '__' "
                     "and at dots",
