@@ -708,6 +708,14 @@ REFUSED_IN = {
         r"'_id': '2', and stands under '1'",
     ),
     "a text for a column": ({"id": ["1", "2"], "text": "ab"}, "'ab' is one value, not a column"),
+    "one text is a number": (
+        {"d1": "a", "d2": 1},
+        r"'text' is 1, not a text(.|\n)*documents\['d2'",
+    ),
+    "one text is a list": ({"d1": "a", "d2": ["b"]}, r"\['b'\], not a text(.|\n)*documents\['d2'"),
+    "a row among texts": ({"d1": {"text": "a"}, "d2": "b"}, r"not a text(.|\n)*documents\['d1'"),
+    "a number in a list of texts": (["a", 1], r"'text' is 1, not a text(.|\n)*documents\[1\]"),
+    "a null in a column": (pl.Series(["a", None]), r"is null, not a text(.|\n)*documents\[1\]"),
     "one row": ({"id": "1", "text": "a"}, "look like the columns of one row"),
     "a column of two kinds": (
         [{"id": "1", "text": "a"}, {"id": "2", "text": ["b"]}],
