@@ -444,6 +444,16 @@ def test_a_folder_of_shards_is_read_whole(collection, tmp_path, shards, beside, 
         assert scores_of(read(collection, place)) == [1]
 
 
+def test_a_number_that_stands_for_two_ids_is_refused(collection, tmp_path):
+    """Of two rows of a map the last would count, and scores would move to another document."""
+    ids = {"of": ["query", "document", "document"], "ours": ["q1", "d1", "d2"], "theirs": [0, 7, 7]}
+    pq.write_table(pa.table(ids), tmp_path / "id_map.parquet")
+    (tmp_path / "a.tsv").write_text("0\t7\t1.5\n")
+    said = r"the document 7 is 'd1' in a row before, and 'd2' here[\s\S]*id_map.parquet, row 3"
+    with pytest.raises(BadInput, match=said):
+        read(collection, tmp_path / "a.tsv")
+
+
 def test_an_id_map_in_the_folder_is_no_shard(collection, tmp_path):
     place = tmp_path / "numbered"
     place.mkdir()
