@@ -127,9 +127,13 @@ class Judged:
     def __len__(self) -> int:
         return len(self.grades)
 
+    def place(self, row: int) -> str:
+        """Say where a row stands."""
+        return f"{self.where}, {self.word} {int(self.numbers[row])}"
+
     def told(self, row: int) -> str:
         """Say what a row holds and where it stands."""
-        return f"{self._ids(row)} ({self.where}, {self.word} {int(self.numbers[row])})"
+        return f"{self._ids(row)} ({self.place(row)})"
 
     def short(self, row: int) -> str:
         """Say the same without naming the file, which is no part of the content."""

@@ -13,11 +13,13 @@ from typing import Any
 
 from ..errors import BadInput
 from ..inputs.column_names import QUERY_TEXT
+from ..inputs.row_shapes import one_id, one_text
 from ..names import nearest
 from ..store.files import sha256_of
 from .base import Document, Judged, Outline, Texts, judged_of, outlines, texts_of
-from .lines import checked_text, grade_of
+from .lines import grade_of
 from .policies import Oddities, Policies
+from .readers.arrow_tables import plain_number
 
 _BODIES = ("text", "body", "abstract")
 Judgement = tuple[str, str, int]
@@ -57,7 +59,13 @@ class IrDatasetsReader:
                 )
             if data.has_qrels() and data.has_queries():
                 below = name.removeprefix(self.parent).strip("/")
-                self.splits[below.replace("/", "-") or "all"] = name
+                split = below.replace("/", "-") or "all"
+                if self.splits.setdefault(split, name) != name:
+                    raise _refused(
+                        name,
+                        f"would be the split {split!r}, and so would {self.splits[split]!r}",
+                        "collect them one by one",
+                    )
 
     def facts(self) -> dict[str, Any]:
         """Return library version, id and file hash where told, else content hashes.
@@ -99,26 +107,23 @@ class IrDatasetsReader:
         return Oddities()
 
     def _documents(self) -> Iterator[Document]:
-        place = f"ir_datasets {self.parent}"
         parts: DocumentFields | None = None
-        for number, doc in enumerate(self._stream(self.ids[0], "docs_iter"), 1):
-            if parts is None:
-                parts = DocumentFields(self.parent, doc, self.fields)
-            title, text = parts.of(doc, number)
-            yield (
-                checked_text(str(doc.doc_id), place, number),
-                checked_text(title, place, number),
-                checked_text(text, place, number),
-            )
+        with _explained(self.parent):
+            for number, doc in enumerate(self.sets[self.ids[0]].docs_iter(), 1):
+                if parts is None:
+                    parts = DocumentFields(self.parent, doc, self.fields)
+                title, text = parts.of(doc, number)
+                place = f"ir_datasets {self.parent}, document {number}"
+                yield (
+                    _id_of(doc, "doc_id", place),
+                    one_text(title, "title", place),
+                    one_text(text, "text", place),
+                )
 
     def _queries(self) -> Iterator[tuple[str, str]]:
         seen: dict[str, str] = {}
-        for name, data in self.sets.items():
-            place = f"ir_datasets {name}"
-            rows = self._stream(name, "queries_iter") if data.has_queries() else ()
-            for number, query in enumerate(rows, 1):
-                query_id = checked_text(str(query.query_id), place, number)
-                text = checked_text(query_text(name, query), place, number)
+        for name in self.sets:
+            for query_id, text in self._queries_of(name):
                 if len(self.sets) == 1:
                     yield query_id, text  # not remembered: a query twice is for the survey to find
                 elif query_id not in seen:
@@ -131,11 +136,22 @@ class IrDatasetsReader:
                         "collect the ids one by one",
                     )
 
+    def _queries_of(self, name: str) -> Iterator[tuple[str, str]]:
+        data = self.sets[name]
+        with _explained(name):
+            for number, query in enumerate(data.queries_iter() if data.has_queries() else (), 1):
+                place = f"ir_datasets {name}, query {number}"
+                query_id = _id_of(query, "query_id", place)
+                yield query_id, one_text(query_text(name, query), "text", place)
+
     def _judgements(self, split: str) -> Iterator[Judgement]:
         name = self.splits[split]
-        for qrel in self._stream(name, "qrels_iter"):
-            place = f"ir_datasets {name}, query {qrel.query_id!r}, document {qrel.doc_id!r}"
-            yield str(qrel.query_id), str(qrel.doc_id), grade_of(qrel.relevance, place)
+        with _explained(name):
+            for number, qrel in enumerate(self.sets[name].qrels_iter(), 1):
+                at = f"ir_datasets {name}, judgement {number}"
+                query_id, doc_id = (_id_of(qrel, of, at) for of in ("query_id", "doc_id"))
+                place = f"{at}, query {query_id!r}, document {doc_id!r}"
+                yield query_id, doc_id, grade_of(plain_number(qrel.relevance), place)
 
     def counts(self) -> dict[str, int]:
         """Return nothing: no row is left out."""
@@ -145,10 +161,6 @@ class IrDatasetsReader:
         """Return the id that the data come from."""
         name = self.splits[split] if role == "qrels" else "+".join(self.ids)
         return f"ir_datasets {name}"
-
-    def _stream(self, name: str, method: str) -> Iterator[Any]:
-        with _explained(name):
-            yield from getattr(self.sets[name], method)()
 
     def _fact(self, role: str, names: list[str], rows: Callable[[], Iterable[Any]]) -> Any:
         if set(names) <= _own_ids():
@@ -228,6 +240,13 @@ class DocumentFields:
             where=f"ir_datasets {self.name}, document {number}",
             do=f"name other fields for the text by --fields; there are {', '.join(self.known)}",
         )
+
+
+def _id_of(row: Any, name: str, place: str) -> str:
+    """Return an id of a document, a query or a judgement; raises BadInput for what is none, be it
+    None, which would pass for a text as "None"."""
+    value = plain_number(getattr(row, name))
+    return "" if value == "" else one_id(value, name, place)  # empty ones are the survey's to tell
 
 
 def _texts_in(value: Any) -> list[str] | None:

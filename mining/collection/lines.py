@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import BadInput
 from ..inputs.arrow_rows import arrow_rows
 from ..inputs.blocks import COMPRESSED, explained, line_too_long, open_text, refuse_returns
-from ..inputs.bounds.guards import LINE_BYTES, WHOLE_BYTES, shown
+from ..inputs.bounds.guards import LINE_BYTES, WHOLE_BYTES, refuse_unless_file, shown
 from ..inputs.column_names import has_value, named
 from ..inputs.parquet_rows import parquet_rows
 from ..inputs.row_shapes import Place
@@ -204,6 +204,8 @@ _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 def missing(path: Path, do: str | None = None) -> BadInput:
     """Return the error for a file that is not there, naming what its folder holds."""
     folder = path.parent
+    if path.is_symlink() and not path.exists():
+        refuse_unless_file(path, do or "check the path")  # says where the link leads
     if any(part.startswith("hf:") for part in path.parts):
         return BadInput(
             "hf: is for collections; scores, runs and groups are read from files",

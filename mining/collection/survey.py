@@ -179,7 +179,11 @@ def _unknown_ids(
     others = f", or read only the splits without any: --split {' --split '.join(clean)}"
     return BadInput(
         f"the judgements name {len(named):,} unknown {noun}: {first_ten(list(named))}",
-        where=", ".join(reader.place("qrels", split) for split in unknown),
+        where="; ".join(
+            survey.judged[split].place(int(np.flatnonzero(mask)[0]))
+            + (", the first of them" if mask.sum() > 1 else "")
+            for split, mask in unknown.items()
+        ),
         do=f"their ids must stand in {reader.place(role)}, byte for byte; to leave these "
         f"{lines:,} judgements out and count them: {option('dangling_qrel', 'drop')}"
         + (others if clean else ""),

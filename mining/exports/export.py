@@ -18,6 +18,8 @@ from .folder import ExportFolder
 from .source import GroupSource
 
 SIDECAR = "export.json"
+VERSION = 2
+"""Of sidecars: those of the first version say none, and have no sum."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
@@ -128,6 +130,7 @@ def sidecar(format: Format, source: GroupSource, notes: Mapping[str, object]) ->
     return {
         "format": str(format),
         "written_by": "rankmill",
+        "version": VERSION,
         "teacher": teacher.get("teacher"),
         "revision": teacher.get("revision"),
         "score_kind": source.groups.kind,

@@ -32,6 +32,7 @@ from typing import Any
 
 from ..collection.lines import existing, missing, read_lines, read_rows, whole_text
 from ..errors import BadInput, UsageError
+from ..inputs.bounds.guards import refuse_unless_file
 from ..inputs.column_names import (
     DOC_ID,
     GRADES,
@@ -86,11 +87,9 @@ class Layout:
         paths = [path]
         if path.is_dir():
             paths = sorted(path.glob(self.file)) or self._shards(table_folder(path))
-        if not path.exists():
+        if not path.exists() and not path.is_symlink():
             raise missing(path)
-        if not paths or not paths[0].is_file():
-            place = path / self.file if path.is_dir() else path
-            raise BadInput("there is no such file", where=place, do="give the file, or its folder")
+        refuse_unless_file(paths[0] if paths else path / self.file, "give the file, or its folder")
         return in_order(paths)
 
     def _shards(self, folder: Path) -> list[Path]:
@@ -237,7 +236,7 @@ def _title_and_text(passage: Any, place: Place) -> str:
     parts = (
         one_text(field(passage, name, place, _DO), name, place)
         for name in ("title", "text")
-        if name in passage or name == "text"
+        if name == "text" or (isinstance(passage, dict) and name in passage)
     )
     return " ".join(part for part in parts if part)
 

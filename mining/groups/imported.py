@@ -220,7 +220,7 @@ def _read(
     every = np.arange(len(odd.rows))
     _judge_unknown(odd, every, query, names, whole.queries, by_text)
     _refuse_nothing(odd, file)
-    wanted = _size([odd.rows[at] for at in odd.kept], size, file)
+    wanted = _size([odd.rows[at] for at in odd.kept], size)
     odd.judge([i for i in odd.kept if len(odd.rows[i].docs) < wanted], SHORT)
     odd.judge([i for i in odd.kept if not odd.rows[i].positives], NO_POSITIVE)
     _refuse_nothing(odd, file, wanted)
@@ -340,14 +340,14 @@ def _grades(rows: list[GroupRow], wanted: int) -> np.ndarray:
     return grades
 
 
-def _size(rows: list[GroupRow], size: int | None, file: str) -> int:
+def _size(rows: list[GroupRow], size: int | None) -> int:
     """Return the size of the groups: as said, else that of all of them."""
     lengths = np.array([len(row.docs) for row in rows])
     wanted = size or int(lengths.max())
     if size is None and lengths.min() < wanted:
         raise BadInput(
             f"groups of {lengths.min()} to {wanted} documents; a data set has one size",
-            where=file,
+            where=f"{rows[int(lengths.argmin())].place}, the first of {lengths.min()}",
             do="say --size: longer groups are cut, queries with shorter ones dropped",
         )
     if wanted < 2:

@@ -23,7 +23,7 @@ import pyarrow as pa
 from ...native.text_fields import find_byte
 from ..ahead import Ahead
 from ..errors import BadInput
-from .bounds.guards import LINE_BYTES, refuse_unless_file
+from .bounds.guards import LINE_BYTES, named, refuse_unless_file
 from .bounds.unxz import MOST_BYTES, Unxz
 
 BLOCK_BYTES = 32 << 20
@@ -129,8 +129,9 @@ def open_text(path: Path, digest: Any = None) -> Iterator[IO[bytes]]:
     with contextlib.ExitStack() as opened:
         refuse_unless_file(path)
         raw: Any = opened.enter_context(open(path, "rb", buffering=0))
-        start = raw.read(8) or b""
-        raw.seek(0)
+        with named(path):
+            start = raw.read(8) or b""
+            raw.seek(0)
         packed_as = _packing(start, path)
         source: Any = io.BufferedReader(_Fed(raw, digest) if digest is not None else raw, 1 << 20)
         opened.enter_context(source)
@@ -204,6 +205,7 @@ def explained(path: Path, line: list[int]) -> Iterator[None]:
         raise _damaged(path, line[0], error) from error
     except OSError as error:
         if error.errno is not None:  # the disk's or the system's, not the decompressor's
+            error.filename = error.filename or str(path)
             raise
         raise _damaged(path, line[0], error) from error
 

@@ -75,11 +75,12 @@ def canonical(name: str) -> str:
 
 
 def named(columns: Iterable[str], names: Names) -> list[str]:
-    """Return the columns, as they are written, that have one of the names: best first."""
+    """Return the columns, as they are written, that have one of the names: best first, and of those
+    that are one name the one that is written as the table has it."""
     by_name: dict[str, list[str]] = {}
     for column in columns:
         by_name.setdefault(canonical(column), []).append(column)
-    return [column for name in names for column in by_name.get(name, ())]
+    return [column for name in names for column in sorted(by_name.get(name, ()), key=name.__ne__)]
 
 
 def first_named(columns: Iterable[str], names: Names) -> str | None:

@@ -23,5 +23,10 @@ def read_id_map(path: Path) -> dict[str, dict[str, str]]:
         )
         if of not in made:
             raise BadInput(f"{of!r} is neither query nor document", where=str(place), do=do)
-        made[of][theirs] = ours
+        if made[of].setdefault(theirs, ours) != ours:
+            raise BadInput(
+                f"the {of} {theirs} is {made[of][theirs]!r} in a row before, and {ours!r} here",
+                where=str(place),
+                do=do,
+            )
     return made

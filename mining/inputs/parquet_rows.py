@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from .bounds.guards import refuse_unless_file
 from .row_shapes import Place
 
 _ROWS = 4096
@@ -61,8 +62,7 @@ def opened(path: Path) -> Any:
     """Return an open `pyarrow.parquet.ParquetFile`; raises BadInput with the reason."""
     import pyarrow as pa
 
-    if not path.is_file():
-        raise BadInput("there is no such file", where=path, do="give the file, or its folder")
+    refuse_unless_file(path, "give the file, or its folder")
     try:
         return parquet_file(path)
     except (pa.ArrowException, OSError, ValueError) as error:

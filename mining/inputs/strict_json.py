@@ -56,7 +56,8 @@ def object_of(line: str, place: Place, matters: Container[str] | None = None) ->
     if isinstance(value, dict):
         return value
     raise BadInput(
-        f"the line holds a JSON {type(value).__name__}, not an object",
+        f"the line holds {'null' if value is None else f'a JSON {type(value).__name__}'}, not an "
+        "object",
         where=str(place),
         do='write lines such as {"_id": "d1", "text": "…"}',
     )

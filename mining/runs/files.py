@@ -34,6 +34,8 @@ from .reading import (
     content_of,
     place_in,
     read_as_table,
+    refuse_large,
+    refuse_unranked,
     sources_of,
     unread,
 )
@@ -45,7 +47,6 @@ _LEFT_OUT = ("unknown_queries", "unknown_documents", "empty_documents")
 _ENOUGH = 10_000  # unknown documents, to say that this is another collection
 _SHARD_PAIRS = 4_000_000
 _SLAB = 1_000_000  # lines that are put in order at a time, on each core
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
 Index = IdIndex | NumberedIds
 
 
@@ -231,6 +232,7 @@ def _candidates(
     counts: dict[str, int] = {"outside_split": 0, AGAINST_SCORES: 0}
     counts |= dict.fromkeys(_LEFT_OUT, 0)
     strange: dict[str, dict[str, None]] = {"queries": {}, "documents": {}}
+    first: dict[str, int] = {}  # the line of the first of each
     read = known = 0
 
     def look_up(read: Callable[[], list[Lines]]) -> list[_LookedUp]:
@@ -245,10 +247,13 @@ def _candidates(
     for lines, query, inside, mine, doc in chain.from_iterable(
         in_turn(look_up, unread(Path(file), reading))
     ):
-        row = rows[query]
+        row, at_doc = rows[query], lines.line[inside]
         read += len(query)
         known += int((query >= 0).sum())
         strange["queries"] |= _names(lines.query_id, query < 0)
+        for role, odd in (("queries", lines.line[query < 0]), ("documents", at_doc[doc < 0])):
+            if len(odd):
+                first.setdefault(role, int(odd[0]))
         counts["outside_split"] += int(((query >= 0) & (row < 0)).sum())
         if reading.unknown == "error" or len(strange["documents"]) < SHOWN:
             strange["documents"] |= _names(mine, doc < 0)
@@ -266,7 +271,7 @@ def _candidates(
             line=lines.line[at],
         )
     counts["unknown_queries"] = len(strange["queries"])
-    _refuse_strange(file, strange, known, reading)
+    _refuse_strange(file, strange, first, known - counts["outside_split"], counts, reading)
     _refuse_other_split(file, known, counts["outside_split"])
     if not read:
         raise BadInput("the file holds no candidate", where=file, do="check how it was written")
@@ -291,20 +296,29 @@ def _names(ids: pa.Array, which: np.ndarray) -> dict[str, None]:
 
 
 def _refuse_strange(
-    file: str, strange: dict[str, dict[str, None]], known: int, reading: Reading
+    file: str,
+    strange: dict[str, dict[str, None]],
+    first: dict[str, int],
+    inside: int,
+    counts: dict[str, int],
+    reading: Reading,
 ) -> None:
-    """Raise BadInput where no query is known, or a document is not and may not be left out."""
+    """Raise BadInput where no query is known, or a document is not and may not be left out, or none
+    is; `inside`: how many lines are about queries of the split."""
     refused, do = "", "is this the right collection?"
-    if strange["queries"] and not known:
+    if strange["queries"] and not inside + counts["outside_split"]:
         refused = "queries"
     elif strange["documents"] and reading.unknown == "error":
         refused, do = "documents", f"{do} unknown=skip leaves them out, and the ranks close up;"
+    elif inside and inside == counts["unknown_documents"]:
+        refused, do = "documents", f"{do} no line would be left;"
     if refused:
         names = sorted(strange[refused])
         more = " or more" if len(names) > _ENOUGH else ""
         raise BadInput(
             f"the run names {len(names):,}{more} unknown {refused}: {first_ten(names)}",
-            where=file,
+            where=place_in(file, reading, first[refused])
+            + (", the first of them" if len(names) > 1 else ""),
             do=f"{do} {compared(names[:11])}",
         )
 
@@ -323,9 +337,9 @@ def _ordered(entries: _Entries, reading: Reading, file: str) -> tuple[np.ndarray
     ranks and the scores order differently."""
     row, rank, score = entries.row, entries.rank, entries.score
     if reading.order == "rank":
-        _refuse_unranked(rank, entries.line, file, reading)
+        refuse_unranked(rank, entries.line, file, reading)
     else:
-        _refuse_large(score, entries.line, file, reading)
+        refuse_large(score, entries.line, file, reading)
     same = row[1:] == row[:-1]
     identity = np.arange(len(row))
     # Lines stand in the order of the file and lexsort is stable; most files are in order already.
@@ -350,26 +364,6 @@ def _ranked_against(row: np.ndarray, rank: np.ndarray, score: np.ndarray) -> int
     rises = (row[1:] == row[:-1]) & (rank[1:] > rank[:-1]) & (score[1:] > score[:-1])
     rises &= rank[1:] != NO_RANK
     return len(np.unique(row[1:][rises]))
-
-
-def _refuse_unranked(rank: np.ndarray, lines: np.ndarray, file: str, reading: Reading) -> None:
-    unranked = np.flatnonzero(rank == NO_RANK)
-    if len(unranked):
-        raise BadInput(
-            f"{len(unranked):,} lines have no whole number as their rank",
-            where=place_in(file, reading, int(lines[unranked[0]])),
-            do="read the file by its scores: order=score",
-        )
-
-
-def _refuse_large(score: np.ndarray, lines: np.ndarray, file: str, reading: Reading) -> None:
-    large = np.flatnonzero(np.abs(score) > _FLOAT32_MAX)
-    if len(large):
-        raise BadInput(
-            f"the score {score[large[0]]:g} lies beyond ±{_FLOAT32_MAX:.3g}, all that runs store",
-            where=place_in(file, reading, int(lines[large[0]])),
-            do="scale the scores, or let the ranks decide: order=rank",
-        )
 
 
 def _refuse_repeats(

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..collection.lines import read_rows
 from ..errors import BadInput
-from ..inputs.row_shapes import field
+from ..inputs.row_shapes import field, one_id, shown
 from ..names import nearest
 
 Row = tuple[int, str, str, int, float]
@@ -28,19 +28,27 @@ def rows_of(path: Path, system: str) -> Iterator[Row]:
     """Yield the negatives of one system, best first, without the line's own positives.
 
     The rank is the place in what is left of the list, the score minus that. Raises BadInput with
-    the line for another shape: ids stand in lists, and a string is none.
+    the line for another shape: ids stand in lists, and a string is none; and for a query that has a
+    line already: which of the two lists comes first, and whose positives count, nothing says.
     """
     seen: set[str] = set()
+    lines: dict[str, int] = {}
     for place, row in read_rows(path):
         where, number = str(place), place.number
         query_id = _id_of(field(row, "qid", place, _DO), "query: qid", where)
+        if lines.setdefault(query_id, number) != number:
+            raise BadInput(
+                f"the query {query_id!r} has a {place.unit} already, number {lines[query_id]}",
+                where=where,
+                do="write the positives and the lists of all systems of a query as one",
+            )
         systems = row.get("neg")
         if not isinstance(systems, dict):
             raise _refused("neg", "no object of lists", systems, where)
         if place.unit == "row":  # of Parquet: a struct has a null for what a row lacks
             systems = {name: held for name, held in systems.items() if held is not None}
         seen |= systems.keys()
-        positives = set(_ids(row.get("pos", []), "pos", where))
+        positives = set(_ids(field(row, "pos", place, _DO), "pos", where))
         lists = {name: _ids(ids, f"neg of {name!r}", where) for name, ids in systems.items()}
         listed = dict.fromkeys(lists.get(system, []))
         negatives = [one for one in listed if one not in positives]
@@ -65,14 +73,9 @@ def _id_of(value: Any, of: str, where: str) -> str:
     """Return an id; of an object its `pid` or `doc_id`."""
     identifier = value.get("pid", value.get("doc_id")) if isinstance(value, dict) else value
     if isinstance(identifier, bool) or not isinstance(identifier, str | int) or identifier == "":
-        raise BadInput(f"{_shown(value)} names no {of}", where=where, do=f"expected {_SHAPE}")
-    return str(identifier)
+        raise BadInput(f"{shown(value)} names no {of}", where=where, do=f"expected {_SHAPE}")
+    return one_id(identifier, of, where)
 
 
 def _refused(name: str, what: str, value: Any, where: str) -> BadInput:
-    return BadInput(f"{name} is {what} but {_shown(value)}", where=where, do=f"expected {_SHAPE}")
-
-
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:59] + "…"
+    return BadInput(f"{name} is {what} but {shown(value)}", where=where, do=f"expected {_SHAPE}")

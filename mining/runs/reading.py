@@ -14,14 +14,15 @@ import pyarrow as pa
 
 from ..collection.lines import missing
 from ..collection.survey import blocks
-from ..errors import UsageError
+from ..errors import BadInput, UsageError
 from ..inputs.id_map import ID_MAP
 from ..names import nearest, unless_neutral
 from ..store.files import sha256_of
 from .negatives import Row, files_of, rows_of
 from .tables import columns_of, files_of_table, is_table, place_of, unread_tables
-from .trec_lines import Lines, unread_lines
+from .trec_lines import NO_RANK, Lines, unread_lines
 
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 ORDERS = ("score", "rank")
 UNKNOWN = ("error", "skip")
 
@@ -96,6 +97,28 @@ def place_in(file: str, reading: Reading, number: int) -> str:
     if read_as_table(Path(file), reading):
         return place_of(files_of_table(Path(file)), number)
     return f"{file}, line {number}"
+
+
+def refuse_unranked(rank: np.ndarray, lines: np.ndarray, file: str, reading: Reading) -> None:
+    """Raise BadInput where ranks decide and a line (int64) has none."""
+    unranked = np.flatnonzero(rank == NO_RANK)
+    if len(unranked):
+        raise BadInput(
+            f"{len(unranked):,} lines have no whole number as their rank",
+            where=place_in(file, reading, int(lines[unranked[0]])),
+            do="read the file by its scores: order=score",
+        )
+
+
+def refuse_large(score: np.ndarray, lines: np.ndarray, file: str, reading: Reading) -> None:
+    """Raise BadInput for a score (float64) beyond float32, with its line (int64)."""
+    large = np.flatnonzero(np.abs(score) > _FLOAT32_MAX)
+    if len(large):
+        raise BadInput(
+            f"the score {score[large[0]]:g} lies beyond ±{_FLOAT32_MAX:.3g}, all that runs store",
+            where=place_in(file, reading, int(lines[large[0]])),
+            do="scale the scores, or let the ranks decide: order=rank",
+        )
 
 
 def content_of(sources: list[Path], reading: Reading) -> str:

@@ -9,6 +9,7 @@ Files are plain text, plain or gzipped, fields separated by tabs, without a head
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from ..store.files import sha256_of
 
 JUDGED = ("positives", "positives(min_grade=N)", "judged")
 _FILES = ("exclude", "only", "depths")
+
+
+_DIGITS = 18  # of a number that 64 bits hold; Python refuses to read thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class WrittenLimits:
         if text is None or (role == "exclude" and _least_grade(text) is not None):
             return None
         path = path_given(text).absolute()
-        if not path.is_file():
+        if not os.path.isfile(path):  # False also for a name that is too long for any file
             known = f"one of {', '.join(JUDGED)} or " if role == "exclude" else ""
             raise UsageError(f"{role}={text} is not a file", do=f"give {known}the path of a file")
         return path
@@ -88,10 +92,11 @@ class Restriction:
         depths = np.full(len(queries), depth, dtype=np.int64)
         if path := limits.path("depths"):
             rows = list(_fields(path, 2))
+            _refuse_two_depths(path, rows)
             place = _places(collection, queries, [query for _, (query, _) in rows])
             for (number, (_, text)), at in zip(rows, place, strict=True):
                 if at >= 0:
-                    depths[at] = _depth(text, f"{path}:{number}", len(collection.corpus))
+                    depths[at] = _depth(text, f"{path}, line {number}", len(collection.corpus))
         allowed = None
         if path := limits.path("only"):
             allowed = np.zeros(len(collection.corpus), dtype=bool)
@@ -173,7 +178,7 @@ def _least_grade(exclude: str) -> int | None:
     """Return the least grade that `exclude` leaves out, None where it names a file."""
     if exclude == "judged":
         return -(1 << 15)
-    match = re.fullmatch(r"positives(?:\(min_grade=([1-9]\d*)\))?", exclude)
+    match = re.fullmatch(rf"positives(?:\(min_grade=([1-9]\d{{,{_DIGITS}}})\))?", exclude)
     return int(match[1] or 1) if match else None
 
 
@@ -184,8 +189,22 @@ def _places(collection: Collection, queries: np.ndarray, ids: list[str]) -> np.n
     return np.where(queries[place] == known, place, -1) if len(queries) else np.full(len(ids), -1)
 
 
+def _refuse_two_depths(path: Path, rows: list[tuple[int, tuple[str, ...]]]) -> None:
+    """Raise BadInput for a query that stands there again, with another depth."""
+    first: dict[str, tuple[int, str]] = {}
+    for number, (query, text) in rows:
+        line, before = first.setdefault(query, (number, text))
+        if text != before:
+            raise BadInput(
+                f"the query {query!r} has two depths, {before!r} and {text!r}",
+                where=f"{path}, lines {line} and {number}",
+                do="keep one line for each query",
+            )
+
+
 def _depth(text: str, where: str, documents: int) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= documents):
+    digits = text.isascii() and text.isdigit() and len(text) <= _DIGITS
+    if not (digits and 1 <= int(text) <= documents):
         raise BadInput(
             f"a depth of {text!r}", where=where, do=f"write a number from 1 to {documents:,}"
         )
@@ -198,7 +217,7 @@ def _fields(path: Path, count: int) -> Iterator[tuple[int, tuple[str, ...]]]:
         if len(fields) != count:
             raise BadInput(
                 f"{len(fields)} fields, {count} are needed: {line[:80]!r}",
-                where=f"{path}:{number}",
+                where=f"{path}, line {number}",
                 do="separate the fields by one tab, without a header line",
             )
         yield number, fields

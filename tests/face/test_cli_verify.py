@@ -84,9 +84,12 @@ def test_an_export_is_verified_by_its_path(rankmill, place):
                 status, _, err = rankmill("verify", "trec")
                 assert (status, name in err) == (6, True)
     for _, edited in attacks.few(sidecar, 25):
-        if "sum" in edited:  # without it an export is as earlier versions wrote them
-            with attacks.replaced(place / "trec" / "export.json", json.dumps(edited).encode()):
-                assert rankmill("verify", "trec")[0] == 6
+        with attacks.replaced(place / "trec" / "export.json", json.dumps(edited).encode()):
+            assert rankmill("verify", "trec")[0] == 6
+    for lost, status in ((("sum",), 6), (("version",), 6), (("sum", "version"), 0)):
+        first = {key: value for key, value in sidecar.items() if key not in lost}
+        with attacks.replaced(place / "trec" / "export.json", json.dumps(first).encode()):
+            assert rankmill("verify", "trec")[0] == status  # 0: as the first version wrote them
     with attacks.added(place / "trec" / "more.tsv"):
         assert "does not list" in rankmill("verify", "trec")[2]
     with attacks.missing(place / "trec" / names[-1]):

@@ -136,14 +136,19 @@ def test_judgements_of_unknown_ids(workspace, tiny):
         f"beir:{tiny}",
         "the judgements name 11 unknown documents: 'missing-0',",
         "'missing-9', …",
-        "test.tsv",
+        "test.tsv, line ",
+        ", the first of them",
     )
 
 
 def test_judgements_of_unknown_queries(workspace, tiny):
     edit(tiny / "qrels" / "train.tsv", 2, b"q99\td1\t1")
     refused(
-        workspace, f"beir:{tiny}", "name 1 unknown queries: 'q99'", "train.tsv", "queries.jsonl"
+        workspace,
+        f"beir:{tiny}",
+        "name 1 unknown queries: 'q99'",
+        "train.tsv, line 2\n",
+        "queries.jsonl",
     )
 
 

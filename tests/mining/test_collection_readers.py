@@ -4,6 +4,7 @@ import gzip
 import json
 from collections import namedtuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -284,7 +285,7 @@ def test_unknown_variant_and_missing_package_are_refused(workspace, monkeypatch)
 # ---- ir_datasets: documents and queries of any type ----------------------------------------------
 
 
-def register(monkeypatch, doc, query=None):
+def register(monkeypatch, doc, query=None, qrel=None):
     """Register a data set of one document and one query of any types, as ir_datasets holds them."""
     import ir_datasets
     from ir_datasets.formats import BaseDocs, BaseQrels, BaseQueries, GenericQuery, TrecQrel
@@ -298,7 +299,7 @@ def register(monkeypatch, doc, query=None):
         queries_iter = lambda self: iter([query or GenericQuery("q1", "red fox")])  # noqa: E731
 
     class Qrels(BaseQrels):
-        qrels_iter = lambda self: iter([TrecQrel("q1", "1", 1, "0")])  # noqa: E731
+        qrels_iter = lambda self: iter([qrel or TrecQrel("q1", "1", 1, "0")])  # noqa: E731
         qrels_defs = lambda self: {}  # noqa: E731
 
     known = dict(ir_datasets.registry._registered)
@@ -356,6 +357,68 @@ def test_queries_without_text_are_refused(workspace, monkeypatch, query):
     register(monkeypatch, namedtuple("Doc", ["doc_id", "body"])("1", "x"), query)
     with pytest.raises(BadInput, match="no text for query 'q1'|queries without a text"):
         collect(workspace, "ir:odd")
+
+
+HALF = "\ud83d"
+ODD_IDS = [
+    ("doc", None, "'doc_id' is null, neither text nor a whole number(.|\n)*document 1"),
+    ("doc", 1.0, "'doc_id' is 1.0, neither"),
+    ("doc", True, "'doc_id' is true, neither"),
+    ("doc", ["1"], "neither text nor"),
+    ("doc", HALF, "half a character(.|\n)*document 1"),
+    ("doc", "", "the id is empty(.|\n)*document 1"),
+    ("query", None, "'query_id' is null(.|\n)*query 1"),
+    ("query", 2.5, "'query_id' is 2.5(.|\n)*query 1"),
+    ("qrel", None, "'query_id' is null(.|\n)*judgement 1"),
+    ("qrel", HALF, "half a character(.|\n)*judgement 1"),
+]
+
+
+@pytest.mark.parametrize(("of", "value", "said"), ODD_IDS)
+def test_an_id_that_is_none_is_not_read_as_its_name(workspace, monkeypatch, of, value, said):
+    """`str(None)` would be a document called None."""
+    doc = namedtuple("Doc", ["doc_id", "body"])(value if of == "doc" else "1", "x")
+    query = namedtuple("Q", ["query_id", "text"])(value if of == "query" else "q1", "x")
+    qrel = namedtuple("J", ["query_id", "doc_id", "relevance"])(
+        value if of == "qrel" else "q1", "1", 1
+    )
+    register(monkeypatch, doc, query, qrel)
+    with pytest.raises(BadInput, match=said):
+        collect(workspace, "ir:odd")
+    assert not workspace.root.exists()
+
+
+def test_whole_numbers_of_numpy_are_ids_and_grades(workspace, monkeypatch):
+    doc = namedtuple("Doc", ["doc_id", "body"])(np.int64(7), "x")
+    qrel = namedtuple("J", ["query_id", "doc_id", "relevance"])("q1", np.int32(7), np.int64(2))
+    register(monkeypatch, doc, qrel=qrel)
+    found = collect(workspace, "ir:odd")
+    assert (found.corpus.doc_id(0), found.qrels("all").grade.tolist()) == ("7", [2])
+
+
+class Failing(namedtuple("Failing", ["doc_id", "parts"])):
+    def default_text(self):
+        return " ".join([self.parts])
+
+
+@pytest.mark.parametrize("of", ["doc", "text", "query", "qrel"])
+def test_rows_that_the_library_does_not_fill_are_refused(workspace, monkeypatch, of):
+    """An attribute that is missing, or a text that cannot be made: of the data, no bug."""
+    doc = namedtuple("Doc", ["doc_id", "body"])("1", "x")
+    odd = namedtuple("Odd", ["text"])("x")
+    rows = {"doc": (odd, None, None), "text": (Failing("1", None), None, None)}
+    rows |= {"query": (doc, odd, None), "qrel": (doc, None, odd)}
+    register(monkeypatch, *rows[of])
+    with pytest.raises(BadInput, match="'odd' cannot be read: (Attribute|Type)Error"):
+        collect(workspace, "ir:odd")
+
+
+def test_two_ids_of_one_split_are_refused(workspace, registered):
+    data = registered.load("tiny/train")
+    for name in ("tiny/a-b", "tiny/a/b"):
+        registered.registry.register(name, data)
+    with pytest.raises(BadInput, match=r"would be the split 'a-b', and so would 'tiny/a-b'"):
+        collect(workspace, "ir:tiny/a-b+tiny/a/b")
 
 
 @pytest.mark.parametrize("field", ["text", "query", "question"])

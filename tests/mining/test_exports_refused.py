@@ -51,12 +51,20 @@ def test_lossy_formats_need_to_be_allowed(made, tmp_path, form):
         ("nemo(layout=x)", r"layout=x(.|\n)*ids, inline, arrow"),
         ("sentence-transformers-rows(layout=x)", r"layout=x(.|\n)*tuples, triplets, pairs, lists"),
         ("sentence-transformers-rows(file=csv)", r"file=csv(.|\n)*parquet, jsonl"),
-        ("lightning-ir(name=a.b)", r"name='a.b' cannot stand in the file name"),
-        ("lightning-ir(name=a__b)", r"name='a__b' cannot stand in the file name"),
+        ("lightning-ir(name=a.b)", r"'a.b' as name cannot stand in the file name"),
+        ("lightning-ir(name=a__b)", r"'a__b' as name cannot stand in the file name"),
         ("contrastors(shard=0)", r"shard=0"),
         ("arctic-embed-batches(model=x,queries=0)", r"queries=0"),
         ("arctic-embed-batches", "needs model"),
-        ('datasets(title="a\\nb")', "holds a quote or a line break"),
+        ("lightning-ir(name=a/b)", r"'a/b' as name cannot stand in the file name"),
+        ("lightning-ir(name=/tmp/x)", r"'/tmp/x' as name cannot stand in the file name"),
+        ('trec(tag="a b")', r"tag='a b' is no word(.|\n)*one word, such as rankmill"),
+        ('trec(tag="a\\nq1 Q0 d1 1 9 x")', "is no word"),
+        ('trec(tag="")', "tag='' is no word"),
+        ('trec(tag="\u00a0")', "is no word"),
+        ('datasets(title="a\\nb")', "holds a quotation mark, a backslash"),
+        ('datasets(title="a\\\\d")', r"title='a\\\\d' holds a quotation mark, a backslash"),
+        ('datasets(license="a\\u0085b")', "what cannot be printed"),
         ("colbert(x=1)", "colbert has no parameter 'x'"),
         ("3", "'3' is not an export format"),
     ],
@@ -113,17 +121,31 @@ def test_empty_texts_are_refused(tmp_path, docs, queries, message):
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        ("trec", "the id 'a b' holds a blank"),
-        ("gpl", "the id 'a b' holds a blank"),
-        ("matchmaker(kind=ids)", "the id 'a b' holds a blank"),
+        ("trec", "the id .* holds a blank"),
+        ("gpl", "the id .* holds a blank"),
+        ("matchmaker(kind=ids)", "the id .* holds a blank"),
     ],
 )
-def test_ids_with_blanks_have_no_place_in_a_run(tmp_path, form, message):
-    docs = {"0": "one", "a b": "two"}
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u3000", "\u2028", "\x0b", "\x1c"])
+def test_ids_with_blanks_have_no_place_in_a_run(tmp_path, form, message, blank):
+    docs = {"0": "one", f"a{blank}b": "two"}
     groups, collection = toy(tmp_path, docs, groups=[("10", list(docs), [1, 2])])
     with pytest.raises(BadInput, match=message):
         export_groups(form, groups, collection, tmp_path / "out", allow_lossy=True)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("layout", ["ids", "arrow"])
+def test_a_query_called_like_the_further_group_of_another_is_refused(tmp_path, layout):
+    """NeMo wants unique ids, and the second group of `q` is `q#2` there, and on the way back."""
+    queries = {"q": "one", "q#2": "two", "r#1": "three", "#7": "four"}
+    some = [(q, ["0", "1"], [2, 1]) for q in queries]
+    groups, collection = toy(tmp_path, queries=queries, groups=some)
+    form = f"nemo(layout={layout})"
+    with pytest.raises(BadInput, match=r"beside the query 'q' stands one(.|\n)*q#N(.|\n)*inline"):
+        export_groups(form, groups, collection, tmp_path / "out", allow_lossy=True)
+    assert not (tmp_path / "out").exists()
+    export_groups("nemo(layout=inline)", groups, collection, tmp_path / "in", allow_lossy=True)
 
 
 def test_a_margin_beyond_float32_is_refused(tmp_path):

@@ -116,6 +116,15 @@ def test_judgements_say_what_their_columns_say(
     assert judged(found) == ONE_TWO
 
 
+@pytest.mark.parametrize("row", ['"1"\t"5"\t"1"', '"1"\t"5"\t1', "1\t5\t1"])
+def test_one_judgement_under_a_header_in_marks(
+    workspace: Workspace, tmp_path: Path, row: str
+) -> None:
+    said = f'"query-id"\t"corpus-id"\t"score"\n{row}\n'
+    found = collect(workspace, f"beir:{folder(tmp_path, {'qrels/test.tsv': said})}")
+    assert judged(found) == ONE_TWO[:1]
+
+
 NAMES = {
     "txt": ("test.txt", str.encode),
     "qrels": ("test.qrels", str.encode),
@@ -245,6 +254,8 @@ TABLES = {
         PSGS,
         {"1": 'Aaron He said "hi" to me', "2": 'The "B" side none here', "3": '" "all"'},
     ),
+    "one row under a quoted header": ('"id"\t"text"\n"1"\t"a b"\n', {"1": "a b"}),
+    "one row under a plain header": ('id\ttext\n1\t"a b"\n', {"1": '"a b"'}),
     "every text quoted": ('id\ttext\n1\t"a"\n2\t"b c"\n', {"1": "a", "2": "b c"}),
     "marks of the text": ('1\t"a" b\n2\t"c"\n', {"1": '"a" b', "2": '"c"'}),
     "one mark": ('1\t5" disk\n2\t"c"\n', {"1": '5" disk', "2": '"c"'}),
@@ -263,6 +274,25 @@ def test_tables_of_documents(
     assert texts(collect(workspace, f"tsv:{path}")) == right
 
 
+@pytest.mark.parametrize("odd", [b"", b" "])  # a blank before a line: it is read by itself
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_of_two_spellings_of_a_name_the_usual_one_counts(
+    workspace: Workspace, tmp_path: Path, kind: str, odd: bytes
+) -> None:
+    rows = [{"ID": "x", "Text": "a", "text": "b", "id": "1"}, {"id": "2", "text": "c", "Text": "d"}]
+    (tmp_path / "documents.jsonl").write_bytes(odd + lines(rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "documents.parquet")
+    assert texts(collect(workspace, f"{kind}:{tmp_path}")) == {"1": "b", "2": "c"}
+
+
+def test_what_to_do_about_a_null_fits_its_column(workspace: Workspace, tmp_path: Path) -> None:
+    for row, do in (({"id": None, "text": "b"}, "an id, or"), ({"id": "2"}, "write an empty text")):
+        table = pa.Table.from_pylist([{"id": "1", "text": "a"}, row])
+        pq.write_table(table, tmp_path / "documents.parquet")
+        with pytest.raises(BadInput, match=rf"null here(.|\n)*row 2(.|\n)*{do}"):
+            collect(workspace, f"parquet:{tmp_path}")
+
+
 def test_quoting_is_told_and_can_be_kept(workspace: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "psgs.tsv"
     path.write_text(PSGS, newline="")
@@ -274,6 +304,8 @@ def test_quoting_is_told_and_can_be_kept(workspace: Workspace, tmp_path: Path) -
 
 REFUSED_TABLES = {
     "unknown id": ("doc_key\tbody\n1\thello\n", ["looks like a header", "'doc_key'"]),
+    "a text's name first": ("document\tabstract\nd1\ta\n", ["looks like a header", "'abstract'"]),
+    "a title's name first": ("Title\twords\nd1\ta\n", ["looks like a header", "'Title'"]),
     "unknown text": ("id\twords\n1\thello\n", ["looks like a header", "'words'"]),
     "a column twice": ("id\ttext\ttext\n1\ta\tb\n", ["'text' stands twice"]),
     "too few": ("id\ttext\n1\n", ["1 columns, expected 2", "line 2"]),
@@ -676,6 +708,14 @@ REFUSED_IN = {
         r"'_id': '2', and stands under '1'",
     ),
     "a text for a column": ({"id": ["1", "2"], "text": "ab"}, "'ab' is one value, not a column"),
+    "one text is a number": (
+        {"d1": "a", "d2": 1},
+        r"'text' is 1, not a text(.|\n)*documents\['d2'",
+    ),
+    "one text is a list": ({"d1": "a", "d2": ["b"]}, r"\['b'\], not a text(.|\n)*documents\['d2'"),
+    "a row among texts": ({"d1": {"text": "a"}, "d2": "b"}, r"not a text(.|\n)*documents\['d1'"),
+    "a number in a list of texts": (["a", 1], r"'text' is 1, not a text(.|\n)*documents\[1\]"),
+    "a null in a column": (pl.Series(["a", None]), r"is null, not a text(.|\n)*documents\[1\]"),
     "one row": ({"id": "1", "text": "a"}, "look like the columns of one row"),
     "a column of two kinds": (
         [{"id": "1", "text": "a"}, {"id": "2", "text": ["b"]}],

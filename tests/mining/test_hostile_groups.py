@@ -43,6 +43,7 @@ PASSAGES = [{"docid": "d1", "score": 1}], [{"docid": "d2", "score": 0}]
 TEVATRON: dict[str, Any] = {
     "query_id": "q1", "positive_passages": PASSAGES[0], "negative_passages": PASSAGES[1],
 }  # fmt: skip
+MEGATRON: dict[str, Any] = {"query": "x", "passages": [{"text": "a"}] * 2, "scores": [1, 0]}
 FLAT: dict[str, Any] = {"qid": "q1", "pos": ["d1"], "neg": ["d2"], "pos.score": [2], "neg.score": 1}
 RANKERS: dict[str, Any] = {"query_id": "q1", "doc_id_a": "d1", "doc_id_b": ["d2"]}
 
@@ -112,6 +113,14 @@ LINES = [
     ("rankers", RANKERS | {"doc_id_a": ["d1"]}, r"'doc_id_a' is \['d1'\], neither text nor"),
     ("rankers", RANKERS | {"doc_id_b": [None]}, "'doc_id_b' is null, neither"),
     ("rankers", RANKERS | {"doc_id_b": ["d9"]}, "'d9' is missing[\\s\\S]*teacher.json, query q1"),
+    (
+        "tevatron-megatron",
+        MEGATRON | {"passages": [{"text": "a"}, None]},
+        "null stands where an object should",
+    ),
+    ("tevatron-megatron", MEGATRON | {"passages": [1, {"text": "b"}]}, "1 stands where an object"),
+    ("tevatron-megatron", MEGATRON | {"passages": ["title", "text"]}, "'title' stands where an"),
+    ("tevatron-megatron", MEGATRON | {"passages": [{"title": "a"}] * 2}, "'text' is missing"),
     ("rankers", RANKERS | {"query_id": "q9"}, "'q9' is missing; there are 'q1'[\\s\\S]*teacher.js"),
 ]
 

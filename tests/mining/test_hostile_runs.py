@@ -212,6 +212,9 @@ def test_lines_that_name_what_is_not_there_are_counted(made, tmp_path):
     text = "q1 Q0 d7 1 3 t\nq1 Q0 ghost 2 2 t\nq1 Q0 d4 3 1 t\n"
     with pytest.raises(BadInput, match=r"1 unknown documents: 'ghost'(.|\n)*unknown=skip"):
         imported(made, tmp_path, text)
+    none = "q1 Q0 ghost 1 2 t\nq5 Q0 d4 1 2 t\nzz Q0 d4 1 2 t\n"
+    with pytest.raises(BadInput, match=r"unknown documents: 'ghost'(.|\n)*line 1(.|\n)*no line"):
+        imported(made, tmp_path, none, unknown="skip")
     lists, run = imported(made, tmp_path, text, unknown="skip")
     assert lists == {"q1": ["d7", "d4"]}
     assert run.artifact.counts["unknown_documents"] == 1
@@ -230,7 +233,7 @@ REFUSED = {
     "returns alone": ("q1 Q0 d7 1 2 t\rq1 Q0 d4 2 1 t\r", {}, "carriage returns alone"),
     "7z": ("7z\xbc\xaf", {}, "a 7z archive"),
     "UTF-16": ("q1 Q0 d7 1 2 t\n", {}, "UTF-16"),
-    "no query known": ("zz Q0 d1 1 2 t\n", {}, "1 unknown queries: 'zz'"),
+    "no query known": ("zz Q0 d1 1 2 t\n", {}, "1 unknown queries: 'zz'(.|\n)*line 1\n"),
     "no tag": ("q1 Q0 d7 1 2\n", {}, r"5 columns, a TREC run has 6(.|\n)*line 1(.|\n)*--tag"),
     "three columns": ("q1 d7 2\n", {"tag": "t"}, r"3 columns(.|\n)*line 1(.|\n)*stored\(scores"),
     "id with a blank": ("q1 Q0 two words 1 2 t\n", {}, "score '1' is not|rank 'words' is not"),
@@ -305,6 +308,10 @@ HARD = {
     "another system a string": '{"qid":"q1","pos":["d1"],"neg":{"bm25":["d4"],"ance":"d7"}}',
     "qid null": '{"qid":null,"pos":["d1"],"neg":{"bm25":["d4"]}}',
     "qid a list": '{"qid":["q1"],"pos":["d1"],"neg":{"bm25":["d4"]}}',
+    "qid again": GOOD_HN.replace("q1", "q2").replace("d4", "d5"),
+    "no pos": '{"qid":"q1","neg":{"bm25":["d4"]}}',
+    "pos by another name": '{"qid":"q1","positives":["d1"],"neg":{"bm25":["d4","d1"]}}',
+    "half a character": '{"qid":"q1","pos":["d1"],"neg":{"bm25":["\\ud83d"]}}',
     "no qid": '{"pos":["d1"],"neg":{"bm25":["d4"]}}',
     "neg twice": '{"qid":"q1","pos":["d1"],"neg":{"bm25":["d4"]},"neg":{"bm25":["d7"]}}',
     "system twice": '{"qid":"q1","pos":["d1"],"neg":{"bm25":["d4"],"bm25":["d7"]}}',

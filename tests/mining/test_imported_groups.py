@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -101,7 +102,8 @@ def test_flat_columns_without_scores_are_refused(made, tmp_path):
 def test_queries_in_any_order_and_groups_of_several_sizes(made, tmp_path):
     rows = [row("q5"), row("q3", ["d9", "d8"], [2, 1]), row("q4", "d5 d6 d7 d8".split(), range(4))]
     path = trove(tmp_path, *rows)
-    with pytest.raises(BadInput, match=r"groups of 2 to 4 documents(.|\n)*say --size"):
+    said = r"groups of 2 to 4 documents(.|\n)*line 2, the first of 2\n(.|\n)*say --size"
+    with pytest.raises(BadInput, match=said):
         read_back(made, path, "trove")
     back = read_back(made, path, "trove", size=3)
     arrays, collection = Groups(back).part(0), made[1]
@@ -161,6 +163,13 @@ def test_colbert_lines_are_not_guessed(made, tmp_path, line, message):
 def test_files_that_are_not_there_and_requests_that_are_not_known(made, tmp_path):
     with pytest.raises(BadInput, match=r"there is no such file(.|\n)*train.jsonl"):
         read_back(made, tmp_path, "trove")
+    with pytest.raises(BadInput, match=r"a pipe or a device(.|\n)*/dev/null"):
+        read_back(made, Path("/dev/null"), "trove")
+    for form in ("trove", "triple"):
+        (tmp_path / "lost.parquet").unlink(missing_ok=True)
+        (tmp_path / "lost.parquet").symlink_to("/not/there")
+        with pytest.raises(BadInput, match=r"a link to /not/there(.|\n)*lost.parquet"):
+            read_back(made, tmp_path / "lost.parquet", form)
     with pytest.raises(UsageError, match=r"format=beir holds no groups(.|\n)*one of triple, colb"):
         read_back(made, tmp_path, "beir")
     with pytest.raises(UsageError, match=r"kind=score is no kind of a group(.|\n)*logit"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import hashlib
 import lzma
@@ -19,9 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankmill.mining.collection.id_index import IdIndex
-from rankmill.mining.errors import BadInput
+from rankmill.mining.collection.lines import read_lines
+from rankmill.mining.errors import BadInput, of_the_system
 from rankmill.mining.inputs.blocks import places_of, read_blocks
 from rankmill.mining.inputs.fields import Fields
+from rankmill.mining.store.files import sha256_of
 
 
 def zstd(data: bytes) -> bytes:
@@ -271,6 +274,17 @@ def test_xz_that_asks_for_memory_is_refused(tmp_path: Path) -> None:
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="there is no such file"):
         list(read_blocks(tmp_path / "gone.tsv"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="needs Linux's /proc")
+def test_a_file_that_cannot_be_read_is_named() -> None:
+    """As on a broken disk: page 0 of a process is never there. Python's error says no file."""
+    path = Path("/proc/self/mem")
+    for read in (sha256_of, lambda one: list(read_blocks(one)), lambda one: list(read_lines(one))):
+        with pytest.raises(OSError, match="Input/output error") as caught:
+            read(path)
+        assert (caught.value.errno, caught.value.filename) == (errno.EIO, str(path))
+        assert of_the_system(caught.value).where == str(path)
 
 
 # ---- ids --------------------------------------------------------------------------------------

@@ -244,7 +244,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "unknown document": (
         of_type("doc_id", ["d1", "x", "d1", "d2"]),
         {},
-        "1 unknown documents: 'x'",
+        "1 unknown documents: 'x'.*row 2",
     ),
     "a list of one column": (LISTS | {"scores": [1.0, 2.0, 3.0, 4.0]}, {}, "not a list.*row 1"),
     "lists of scores alone": (

@@ -315,7 +315,7 @@ ODD = [
     ("a.jsonl", '{"qid":"q1","docid":"d1","score":1}\n{"qid":"q1","docid":"d2"}',
      "the field 'score' is missing[\\s\\S]*line 2"),
     ("a.jsonl", '{"qid":"q1","candidates":[]}', "the field 'doc_id' is missing"),
-    ("a.tsv", "q1\td1\t1\n\td2\t1\n", "the file names 1 unknown queries: ''"),
+    ("a.tsv", "q1\td1\t1\n\td2\t1\n", "unknown queries: ''[\\s\\S]*tsv, line 2\n"),
     ("a.tsv", "q1\td1\t1\nq1\td2\n", r"2 columns, expected 3[\s\S]*line 2"),
     ("a.tsv", "q1\td1\t1\nq1\td2\t2\tx\n", r"4 columns, expected 3[\s\S]*line 2"),
     ("a.tsv", "q1\td1\t1,5\n", "the score '1,5' is not a finite number"),
@@ -342,6 +342,25 @@ ODD = [
     ("a.json", '{"q1":{"d1":1,"d2":NaN}}', "the score nan[\\s\\S]*a.json, pair 2"),
     ("a.tsv", pickle.dumps({"q1": {"d1": 1.0}}), "a pickle[\\s\\S]*unsafe-convert-pickle"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "spelled", ["1_0", "\uff11", "\u0663", "true", "nan", "1.5", "-1", "2**31"]
+)
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("a.tsv", "q1\td1\t{}\n"),
+        ("a.run", "q1 Q0 d1 {} 2 t\n"),
+        ("a.jsonl", '{{"qid":"q1","docid":"d1","rank":"{}"}}\n'),
+        ("a.json", '{{"q1":{{"d1":"{}"}}}}'),
+    ],
+)
+def test_ranks_are_spelled_as_scores_are(collection, tmp_path, name, line, spelled):
+    """Python's `float` would take `1_0` for ten."""
+    (tmp_path / name).write_text(line.format(spelled), encoding="utf-8")
+    with pytest.raises(BadInput, match=rf"is not a whole number[\s\S]*{name}, (line|pair) 1"):
+        read(collection, tmp_path / name, kind="rank")
 
 
 @pytest.mark.parametrize(("name", "text", "said"), ODD)
@@ -423,6 +442,16 @@ def test_a_folder_of_shards_is_read_whole(collection, tmp_path, shards, beside, 
             read(collection, place, form="parquet")
     else:
         assert scores_of(read(collection, place)) == [1]
+
+
+def test_a_number_that_stands_for_two_ids_is_refused(collection, tmp_path):
+    """Of two rows of a map the last would count, and scores would move to another document."""
+    ids = {"of": ["query", "document", "document"], "ours": ["q1", "d1", "d2"], "theirs": [0, 7, 7]}
+    pq.write_table(pa.table(ids), tmp_path / "id_map.parquet")
+    (tmp_path / "a.tsv").write_text("0\t7\t1.5\n")
+    said = r"the document 7 is 'd1' in a row before, and 'd2' here[\s\S]*id_map.parquet, row 3"
+    with pytest.raises(BadInput, match=said):
+        read(collection, tmp_path / "a.tsv")
 
 
 def test_an_id_map_in_the_folder_is_no_shard(collection, tmp_path):

@@ -198,12 +198,16 @@ def test_the_public_hard_negatives_are_a_source(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('{"qid": "q0"}', "neg is no object of lists but None"),
+        ('{"qid": "q0"}', "neg is no object of lists but null"),
         ('{"neg": {"bm25": ["d1"]}}', "'qid' is missing; there are 'neg'"),
-        ('{"qid": "q0", "neg": {"bm25": [1.5]}}', "1.5 names no document"),
-        ('{"qid": "q0", "neg": {"bm25": [{"score": 2}]}}', r"\{'score': 2\} names no document"),
-        ('{"qid": "q0", "neg": {"bm25": ["ghost"]}}', "unknown documents: 'ghost'"),
-        ('{"qid": "q0", "neg": {"bm25": []}}', "the file holds no candidate"),
+        ('{"qid": "q0", "pos": [], "neg": {"bm25": [1.5]}}', "1.5 names no document"),
+        (
+            '{"qid": "q0", "pos": [], "neg": {"bm25": [{"score": 2}]}}',
+            r"\{'score': 2\} names no document",
+        ),
+        ('{"qid": "q0", "neg": {"bm25": ["d1"]}}', "'pos' is missing; there are 'qid', 'neg'"),
+        ('{"qid": "q0", "pos": [], "neg": {"bm25": ["ghost"]}}', "unknown documents: 'ghost'"),
+        ('{"qid": "q0", "pos": [], "neg": {"bm25": []}}', "the file holds no candidate"),
     ],
 )
 def test_bad_hard_negatives(

@@ -126,6 +126,9 @@ def test_a_title_that_is_not_kept_apart_cannot_be_weighed(collection):
         ("bm25(only='FILE')", "d1\tx\n", BadInput, "2 fields, 1 are needed"),
         ("bm25(only='FILE')", "nowhere\n", BadInput, "nowhere"),
         ("bm25(depths='FILE')", "QUERY\t0\n", BadInput, "a depth of '0'"),
+        ("bm25(depths='FILE')", f"QUERY\t{'9' * 5000}\n", BadInput, r"depth of '999(.|\n)*line 1"),
+        ("bm25(depths='FILE')", "QUERY\t3\nQUERY\t5\n", BadInput, r"'3' and '5'(.|\n)*1 and 2"),
+        (f"bm25(exclude='positives(min_grade={'9' * 5000})')", None, UsageError, "not a file"),
         ("bm25(exclude='FILE')", "QUERY d1\n", BadInput, "separate the fields by one tab"),
     ],
 )

@@ -90,7 +90,7 @@ def test_depth_keeps_the_best(made, tmp_path):
         ("q1 Q0 d7 1 1e39 x", r"the score 1e\+39 lies beyond ±3.4e\+38(.|\n)*line 7"),
         ("q1 Q0 d7 1 high x", r"the score 'high' is not a finite number(.|\n)*line 7"),
         ("q1 Q0 d3 1 2 x", r"document 'd3' stands twice in the list of query 'q1'(.|\n)*line 7"),
-        ("q1 Q0 zz 1 2 x", r"the run names 1 unknown documents: 'zz'"),
+        ("q1 Q0 zz 1 2 x", r"the run names 1 unknown documents: 'zz'(.|\n)*line 7\n"),
     ],
 )
 def test_bad_lines_are_refused(made, tmp_path, line, message):

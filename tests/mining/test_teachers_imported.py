@@ -162,7 +162,8 @@ def test_unknown_ids_are_refused_or_left_out(
     path = tmp_path / "scores.tsv"
     path.write_text("q0\td1\t1.5\nq0\tghost\t2\nspook\td1\t3\n")
     texts = collection.corpus.artifact, collection.queries.artifact
-    with pytest.raises(BadInput, match="names 1 unknown queries: 'spook'[\\s\\S]*unknown=skip"):
+    said = "names 1 unknown queries: 'spook'[\\s\\S]*scores.tsv, line 3\n[\\s\\S]*unknown=skip"
+    with pytest.raises(BadInput, match=said):
         import_scores(workspace, path, *texts, kind="logit")
     scores = import_scores(workspace, path, *texts, kind="logit", unknown="skip")
     assert pairs_of(scores, collection) == {("q0", "d1"): 1.5}

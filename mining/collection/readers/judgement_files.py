@@ -154,6 +154,7 @@ class Table:
         self.width = 0
         self.first = 0  # the line of the header
         number, line = next(_lines(path), (0, ""))
+        self.marked = MARK in line  # the header's, where there is one
         cells = [unquoted(cell) for cell in _cells(line)] if line else []
         self._read_header(number, cells)
         self.quoted = self._written_by_csv()
@@ -165,7 +166,7 @@ class Table:
             return False
         rows = [_cells(line) for number, line in _lines(self.path) if number != self.first]
         width = min((len(cells) for cells in rows), default=0)
-        evidence = Evidence(width)
+        evidence = Evidence(width, bool(self.first) and self.marked)
         cells_by_column = [
             pa.array([cells[i] for cells in rows], pa.string()) for i in range(width)
         ]

@@ -144,7 +144,7 @@ def wanted(path: Path | str, names: list[str], known: columns.Names, but: str = 
 def ids_of(path: Path | str, batch: pa.RecordBatch, name: str, before: int) -> pa.StringArray:
     """Return a column of ids, whole numbers as texts; raises BadInput for other types, nulls."""
     column = _plain(batch[name])
-    _refuse_nulls(path, column, name, before)
+    _refuse_nulls(path, column, name, before, "give every row an id, or leave the row out")
     if pa.types.is_integer(column.type):
         return column.cast(pa.string())
     if not _is_text(column.type):
@@ -162,7 +162,7 @@ def texts_of(
     if nulls:
         column = column.cast(pa.large_string()) if pa.types.is_null(column.type) else column
     else:
-        _refuse_nulls(path, column, name, before)
+        _refuse_nulls(path, column, name, before, "leave such rows out, or write an empty text")
     if pa.types.is_integer(column.type):
         column = column.cast(pa.string())
     if not _is_text(column.type):
@@ -173,7 +173,7 @@ def texts_of(
 def grades_of(path: Path | str, column: pa.Array) -> np.ndarray:
     """Return grades as int32; floats and texts are read where they stand for whole numbers."""
     column = _plain(column)
-    _refuse_nulls(path, column, "grade", 0)
+    _refuse_nulls(path, column, "grade", 0, "leave out what was not judged")
     numbers = column
     if _is_text(column.type):
         return np.array(
@@ -217,14 +217,14 @@ def _no_text(path: Path | str, name: str, kind: pa.DataType) -> BadInput:
     )
 
 
-def _refuse_nulls(path: Path | str, column: pa.Array, name: str, before: int) -> None:
+def _refuse_nulls(path: Path | str, column: pa.Array, name: str, before: int, do: str) -> None:
     if not column.null_count:
         return
     row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
     raise BadInput(
         f"the column {name!r} is null here ({column.null_count:,} nulls nearby)",
         where=f"{path}, row {before + row + 1}",
-        do="leave such rows out, or write an empty text",
+        do=do,
     )
 
 

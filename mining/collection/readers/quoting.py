@@ -2,8 +2,8 @@
 
 A writer of csv puts a field that holds a quotation mark into marks and doubles those inside:
 `"He said ""hi"" to me"`. A file counts as written so if every field with a mark has this form, and
-if there is evidence for it: a doubled mark in one of them, or a column that stands in marks from
-top to bottom. Otherwise marks are part of the text, as in MS MARCO's files.
+if there is evidence for it: a doubled mark in one of them, a column that stands in marks from top
+to bottom, or a header in marks. Otherwise marks are part of the text, as in MS MARCO's files.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ def unquoted_column(cells: pa.StringArray) -> pa.StringArray:
 class Evidence:
     """What the rows of a table tell of how it was written; `add` is asked block by block.
 
-    `fields`: how many stand in marks so far. `found`: a doubled mark, or a column in marks from top
-    to bottom.
+    `headed`: the header stands in marks; a single row is no column from top to bottom, but a name
+    in marks is no text of somebody's. `fields`: how many stand in marks so far. `found`: a doubled
+    mark, a column in marks from top to bottom, or fields below a header in marks.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, headed: bool = False):
         self.fields = 0
+        self._headed = headed
         self._doubled = False
         self._rows = 0
         self._framed = np.zeros(width, dtype=np.int64)
@@ -44,7 +46,8 @@ class Evidence:
     @property
     def found(self) -> bool:
         """Whether there is evidence that csv wrote the file."""
-        return self._doubled or (self._rows > 1 and bool((self._framed == self._rows).any()))
+        whole = self._rows > 1 and bool((self._framed == self._rows).any())
+        return self._doubled or whole or (self._headed and self.fields > 0)
 
     def add_unmarked(self) -> None:
         """Take in rows without any mark: no column stands in marks from top to bottom."""

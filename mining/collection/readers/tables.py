@@ -154,17 +154,25 @@ def _texts_table(what: str, given: Any, id_name: str) -> pa.Table:
                     do=f"give one of them: {what}=data[{next(iter(given))!r}]",
                 )
             return arrow_table(values[0], what)
-        if all(isinstance(v, str) or v is None for v in values):
+        if _are_texts(given):
             _refuse_one_row(what, given)
             ids = [_own_id(key, what) for key in given]
             texts = [one_text(text, "text", f"{what}[{key!r}]") for key, text in given.items()]
             return _id_and_text(id_name, ids, texts)
         if all(isinstance(v, Mapping) for v in values):
             return of_rows([_own_row(what, key, row, id_name) for key, row in given.items()], what)
-    if isinstance(given, list | tuple) and given and all(isinstance(t, str) for t in given):
+    if isinstance(given, list | tuple) and any(isinstance(t, str) for t in given):
         texts = [one_text(text, "text", f"{what}[{row}]") for row, text in enumerate(given)]
         return _id_and_text(id_name, [str(row) for row in range(len(given))], texts)
     return arrow_table(given, what)
+
+
+def _are_texts(given: Mapping[Any, Any]) -> bool:
+    """Say whether a mapping is from ids to texts, be one of them none; of columns one is called
+    like a column."""
+    texts = [value is None or isinstance(value, str) for value in given.values()]
+    called = columns.named(map(str, given), (*columns.CORPUS_ID, *columns.TOPIC_ID, *columns.TEXT))
+    return all(texts) or (any(texts) and not called)
 
 
 def _in_order(what: str, given: Any) -> Any:

@@ -138,12 +138,14 @@ class Table:
 
     `order`: the columns of id, title (None) and text. `header`: its line, 0 for none. `plain`: as
     it would be read without looking at more than the lower-case name of the first column.
+    `marked`: the header stands in csv's quotation marks.
     """
 
     names: list[str]
     order: tuple[int, int | None, int]
     header: int
     plain: bool
+    marked: bool = False
 
     @property
     def width(self) -> int:
@@ -170,7 +172,8 @@ def table_of(path: Path, layout: Layout) -> Table:
                 do=f"name it one of: {', '.join(layout.texts)}",
             )
         known = _as_ever(cells, layout, order)
-        return Table(clean, (ids, title if layout.title else None, text), number, known)
+        order_of = (ids, title if layout.title else None, text)
+        return Table(clean, order_of, number, known, MARK in line)
     if len(cells) == 4 and layout.title and cells[1].startswith("http"):  # MS MARCO's documents
         return Table(["doc_id", "url", "title", "text"], (0, 2, 3), 0, True)
     _refuse_unread_header(clean, layout, where)
@@ -197,7 +200,8 @@ def _refuse_unread_header(cells: list[str], layout: Layout, where: str) -> None:
     """Refuse a first line that holds names of columns, and none of an id."""
     first = columns.canonical(cells[0])
     named = columns.looks_like_names(cells[1:], layout.texts, columns.TITLE)
-    if (named and not first[:1].isdigit() and len(first) <= 30) or first in layout.ids:
+    known = {*layout.ids, *layout.texts, *columns.TITLE}
+    if (named and not first[:1].isdigit() and len(first) <= 30) or first in known:
         raise BadInput(
             f"the first line looks like a header, and its columns are not all known: "
             f"{', '.join(map(repr, cells))}",
@@ -227,7 +231,8 @@ class _Marks:
     def __init__(self, path: Path, table: Table):
         about = path.stat()
         self._key = (path, table.header, table.width, about.st_size, about.st_mtime_ns)
-        self._table, self._evidence, self._refuted = table, Evidence(table.width), False
+        self._table, self._refuted = table, False
+        self._evidence = Evidence(table.width, table.marked)
         self.known = _quoted.get(self._key)
 
     def add(self, block: Block, fields: Fields | None = None) -> bool:

@@ -14,7 +14,9 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from ...errors import BadInput
 from ...options import Option
 from ..base import EXPORTS, Format, refuse_unknown
 from ..columns import lists, structs
@@ -59,6 +61,7 @@ class Nemo(Format):
                 for batch in source.batches(texts=True):
                     write_json_lines(stream, _inline(source, batch))
             return {}
+        _refuse_numbered(source)
         if self.layout == "ids":
             _write_ids(source, out)
         else:
@@ -122,6 +125,27 @@ def _rows(source: GroupSource) -> Iterator[pa.Table]:
             lists(ids.take(pa.array(batch.negative)), batch.negative_offsets),
         ]
         yield pa.Table.from_arrays(columns, names=_ROWS.names).cast(_ROWS)
+
+
+def _refuse_numbered(source: GroupSource) -> None:
+    """Refuse a query `q#2` beside a query `q`: it would be taken for the second group of q."""
+    columns = [table["query_id"] for _, table in source.texts_of("queries")]
+    numbered = [ids.filter(pc.match_substring_regex(ids, _NUMBERED)).to_pylist() for ids in columns]
+    firsts = pa.array(
+        {name.rpartition("#")[0] for names in numbered for name in names}, pa.string()
+    )
+    for ids in columns if len(firsts) else ():
+        beside = ids.filter(pc.is_in(ids, value_set=firsts))
+        if len(beside):
+            raise BadInput(
+                f"beside the query {beside[0].as_py()!r} stands one called like its further "
+                f"groups, {beside[0].as_py()}#N",
+                where=source.groups.artifact.path,
+                do="choose nemo(layout=inline), or another format",
+            )
+
+
+_NUMBERED = r"#[0-9]+$"
 
 
 def _question_ids(source: GroupSource, batch: Batch, seen: np.ndarray | None) -> pa.Array:

@@ -47,9 +47,13 @@ class HfDatasets(Format):
     def __post_init__(self) -> None:
         for name in ("title", "license"):
             value = getattr(self, name)
-            if value is not None and any(mark in value for mark in '\n"'):
+            marked = value is not None and any(mark in value for mark in '"\\')
+            if value is not None and (marked or not value.isprintable()):
                 raise UsageError(
-                    f"{name}={value!r} holds a quote or a line break", where="datasets"
+                    f"{name}={value!r} holds a quotation mark, a backslash, or what cannot be "
+                    "printed, which the card's YAML would take for something else",
+                    where="datasets",
+                    do="write plain text on one line",
                 )
 
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:

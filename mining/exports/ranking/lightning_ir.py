@@ -52,11 +52,14 @@ class LightningIr(Format):
     def __post_init__(self) -> None:
         for parameter in ("dataset", "name"):
             value = getattr(self, parameter)
-            if not re.fullmatch(r"[\w/-]+", value) or (parameter == "name" and "__" in value):
+            named = parameter == "name"
+            allowed = r"[\w-]+" if named else r"[\w/-]+"  # slashes of an id become dashes
+            if not re.fullmatch(allowed, value) or (named and "__" in value):
                 raise UsageError(
-                    f"{parameter}={value!r} cannot stand in the file name of a run",
+                    f"{value!r} as {parameter} cannot stand in the file name of a run",
                     where="lightning-ir",
-                    do="use letters, digits, '-' and '/': the loader splits at '__' and at dots",
+                    do="use letters, digits and '-', in an id '/' too: the loader splits at '__' "
+                    "and at dots",
                 )
 
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...errors import BadInput
+from ...errors import BadInput, UsageError
 from ...options import Option
 from ..base import EXPORTS, Format
 from ..columns import bytes_of, numbers
@@ -33,6 +33,14 @@ class Trec(Format):
     tag: Annotated[str, Option("Last column of the run.")] = "rankmill"
     texts: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        if self.tag.split() != [self.tag]:
+            raise UsageError(
+                f"tag={self.tag!r} is no word: blanks separate the columns of a run",
+                where="trec",
+                do="write one word, such as rankmill",
+            )
+
     def write(self, source: GroupSource, out: ExportFolder) -> dict[str, object]:
         """Write run and judgements; raises BadInput for an id with a blank."""
         with out.stream("run.trec") as run, out.stream("qrels.txt") as qrels:
@@ -51,11 +59,17 @@ class Trec(Format):
         return {"order": "score, descending"}
 
 
+_BLANKS = (code for code in range(0x3001) if chr(code).isspace())
+_BLANK = "[" + "".join(rf"\x{{{code:x}}}" for code in _BLANKS) + "]"
+
+
 def without_blanks(ids: pa.Array, source: GroupSource) -> pa.Array:
-    """Return ids; raise BadInput for one that holds a blank."""
-    if not (bytes_of(ids)[1] <= ord(" ")).any():
+    """Return ids; raise BadInput for one that holds a blank, of any script: Python's readers split
+    at every one that Unicode knows."""
+    data = bytes_of(ids)[1]
+    if not ((data <= ord(" ")) | (data >= 0x80)).any():
         return ids
-    place = pc.index(pc.match_substring_regex(ids, r"\s"), True).as_py()
+    place = pc.index(pc.match_substring_regex(ids, _BLANK), True).as_py()
     if place >= 0:
         raise BadInput(
             f"the id {ids[place].as_py()!r} holds a blank, which would separate columns",

@@ -8,9 +8,11 @@ numbers are bounded by Python's own parsers; `DIGITS` says how many of these it 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,11 +87,21 @@ def refuse_unless_file(path: Path, do: str = "check the path") -> None:
         )
 
 
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Say the file in an error of the system that a block meets; that of reading knows none."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 def read_whole(path: Path, bound: Bound, do: str = "check the path") -> bytes:
     """Return all bytes of a regular file; raises BadInput for what is none or is too large."""
     refuse_unless_file(path, do)
     most, size = bound.most, path.stat().st_size
-    with open(path, "rb") as stream:
+    with named(path), open(path, "rb") as stream:
         data = b"" if size > most else stream.read(most + 1)
     if max(size, len(data)) > most:
         raise bound.refused(f"this file has more than {most:,} bytes", path)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-from ...inputs.bounds.guards import refuse_unless_file
+from ...inputs.bounds.guards import named, refuse_unless_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def sha256_of(path: Path) -> str:
     or would have to be read twice, a device or a pipe."""
     if path.exists():
         refuse_unless_file(path)
-    with open(path, "rb") as stream:
+    with named(path), open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

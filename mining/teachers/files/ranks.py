@@ -14,6 +14,7 @@ import numpy as np
 
 from ...errors import BadInput
 from ...inputs.row_shapes import shown
+from ...inputs.spelled_numbers import spelled_number
 
 _LARGEST = 1 << 24  # beyond it float32 does not tell whole numbers apart
 
@@ -21,8 +22,11 @@ _LARGEST = 1 << 24  # beyond it float32 does not tell whole numbers apart
 def rank_of(value: Any, path: Path, line: int, unit: str = "line") -> int:
     """Return a rank as written; raises BadInput for what is no whole number from 0 to 2²⁴ − 1."""
     try:
-        rank = float("nan") if isinstance(value, bool) else float(value)
+        spelled = isinstance(value, str)
+        rank = spelled_number(value.strip()) if spelled else float(value)
     except (TypeError, ValueError, OverflowError):
+        rank = float("nan")
+    if isinstance(value, bool):
         rank = float("nan")
     if not (0 <= rank < _LARGEST and rank == int(rank)):
         raise BadInput(

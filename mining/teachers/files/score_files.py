@@ -152,7 +152,7 @@ def rows_of_object(row: dict[str, Any], place: Place, kind: str) -> Iterator[Sco
         raise BadInput(
             f"{len(docs)} documents and {len(scores)} {many}",
             where=str(place),
-            do=f"write one {name} for each document of the list",
+            do=f"write one {many.removesuffix('s')} for each document of the list",
         )
     for doc_id, score in zip(docs, scores, strict=True):
         yield place.number, query_id, one_id(doc_id, doc_name, place), score

@@ -188,6 +188,7 @@ class _Reader:
             names = ours.get({"query": "query", "doc": "document"}[role])
             self._indexes[role] = index if names is None else NumberedIds(index, names)
         self._unknown: dict[str, dict[str, None]] = {role: {} for role in _ROLES}
+        self._first_unknown: dict[str, str] = {}  # role → where the first of them stands
         self.skipped: dict[str, dict[str, None]] = {}
         self._outside: tuple[float, str] | None = None
         self._outside_count = 0
@@ -207,8 +208,8 @@ class _Reader:
         unread = unread_batches(source, self.request.form, self.request.kind)
         for batch, rows, doc, score in chain.from_iterable(in_turn(self._looked_up, unread)):
             self._check_range(score, batch, source)
-            self._keep_unknown("query", batch.query, rows)
-            self._keep_unknown("doc", batch.doc, doc)
+            self._keep_unknown("query", batch.query, rows, batch.line, source)
+            self._keep_unknown("doc", batch.doc, doc, batch.lines(), source)
             query = rows if batch.lengths is None else np.repeat(rows, batch.lengths)
             known = (query >= 0) & (doc >= 0)
             if known.all():
@@ -232,11 +233,15 @@ class _Reader:
         sign = -1 if self.request.kind == RANK else self.request.sign
         return (sign * values).astype(np.float32)
 
-    def _keep_unknown(self, role: str, ids: pa.Array, rows: np.ndarray) -> None:
+    def _keep_unknown(
+        self, role: str, ids: pa.Array, rows: np.ndarray, lines: np.ndarray, source: Path
+    ) -> None:
         refused = self.request.unknown == "error"
         names = (self._unknown if refused else self.skipped)[role]
         lost = np.flatnonzero(rows < 0) if refused or len(names) < SHOWN else ()
         if len(lost):
+            at = f"{source}, {UNITS[self.request.form]} {lines[lost[0]]}"
+            self._first_unknown.setdefault(role, at)
             names |= dict.fromkeys(pc.unique(ids.take(pa.array(lost))).to_pylist())
         if len(names) > _MOST_UNKNOWN:
             self.refuse()
@@ -266,7 +271,8 @@ class _Reader:
                 raise BadInput(
                     f"the file names {len(names):,} unknown {self.tables[role].plural}: "
                     f"{first_ten(list(names)[:11])}",
-                    where=self.place,
+                    where=self._first_unknown[role]
+                    + (", the first of them" if len(names) > 1 else ""),
                     do="is this the right collection? to leave such pairs out say unknown=skip; "
                     + compared(list(names)[:11]),
                 )
