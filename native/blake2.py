@@ -98,10 +98,12 @@ def keyed(key, prefix, data, bounds, out):
     for i in range(8):
         begun[i] = _START[i]
     begun[0] ^= np.uint64(0x01010000 ^ (len(key) << 8) ^ 8)
-    block[: len(key)] = key
+    for i in range(len(key)):  # a slice that is given an array takes seconds to compile
+        block[i] = key[i]
     _compress(begun, block, v, words, BLOCK, False)
     for r in range(len(bounds) - 1):
-        h[:] = begun
+        for i in range(8):
+            h[i] = begun[i]
         length, place, read = len(prefix) + bounds[r + 1] - bounds[r], 0, BLOCK
         for p in range(length):
             if place == BLOCK:  # a full block that more follows

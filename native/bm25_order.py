@@ -90,7 +90,8 @@ def _pass(key, n, shift, other, tally):
         digit = (key[i] >> low) & mask
         other[tally[digit]] = key[i]
         tally[digit] += 1
-    key[:n] = other[:n]
+    for i in range(n):  # a slice that is given a slice takes seconds to compile
+        key[i] = other[i]
     return most
 
 

@@ -177,7 +177,8 @@ def _reach(groups, columns, plan, g, size, reach, order, value):
         sorted_ = np.argsort(rank[first + reach[:count]], kind="mergesort")
     for k in range(count):
         order[k] = reach[sorted_[k]]
-    reach[:count] = order[:count]
+    for k in range(count):  # a slice that is given an array takes seconds to compile
+        reach[k] = order[k]
     return count
 
 
@@ -195,7 +196,9 @@ def _best(columns, plan, first, size, reach, count, order, value):
             value[k] = -np.float64(columns.rank[plan.column, first + reach[k]])
     most, held = min(count, skipped + size), 0
     if most > _FEW:
-        order[:count] = np.argsort(-value[:count], kind="mergesort")
+        sorted_ = np.argsort(-value[:count], kind="mergesort")
+        for k in range(count):
+            order[k] = sorted_[k]
     else:
         for k in range(count):  # hardly any is better than the last of those held
             if held == most:

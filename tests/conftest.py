@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ environment.settle()
 
 import pytest  # noqa: E402  (after the environment)
 from hypothesis import HealthCheck, settings  # noqa: E402
-from object_store import machine, server, store  # noqa: E402, F401  (fixtures)
+from object_store import machine, one_server, server, store  # noqa: E402, F401  (fixtures)
 
 # Nothing is timed in a test: an example may take longer where two processes share the processors.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -36,6 +37,7 @@ PARALLEL = "PYTEST_XDIST_WORKER" in os.environ  # `make test`: files are shared 
 FORKS, PLAIN, CLUSTER, OWN_CLUSTER = range(4)
 # Of files shared out: those that take longest early; none of them alone at the end.
 TURNS = (FORKS, CLUSTER, OWN_CLUSTER, PLAIN)
+LARGE = ("torch", "transformers", "transformers.modeling_utils")  # to import
 _needs_cluster: set[Path] = set()  # files with tests on the shared cluster
 
 
@@ -80,6 +82,15 @@ def _place(item: pytest.Item) -> int:
     if item.path.name == "test_actors_nodes.py":
         return OWN_CLUSTER
     return CLUSTER if item.get_closest_marker("ray") else PLAIN
+
+
+def pytest_sessionstart() -> None:
+    """Let the second process import what is large while the first one reads the tests: where no
+    bytecode is kept yet, as in a fresh checkout, each then finds what the other has compiled."""
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
+        for name in LARGE:
+            with suppress(ModuleNotFoundError):  # a light core: its tests skip what needs them
+                import_module(name)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -274,11 +274,21 @@ class Machines:
         return Workspace(f"s3://{BUCKET}/{self.name}")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Proxy]:
-    """The server and what stands before it, one for all tests of a file."""
+@pytest.fixture(scope="session")
+def one_server() -> Iterator[Proxy]:
+    """The server and what stands before it, one for all files: it takes seconds to start."""
     with object_store() as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="module")
+def server(one_server: Proxy) -> Proxy:
+    """The server, with an empty bucket for the tests of a file."""
+    status, _, _ = _asked(one_server.backend, "POST", "/moto-api/reset")
+    assert status == 200
+    _asked(one_server.backend, "PUT", f"/{BUCKET}")
+    one_server.seen.clear()
+    return one_server
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ MAX_FUNCTION_LINES = 60  # the house aims at 50; a signature and a docstring may
 MAX_PARAMETERS = 12  # of a kernel, all by place: more belong into named tuples
 
 KERNEL_IMPORTS = {"numpy", "numba", "math", "typing", "__future__"}
+NOT_COMPILED = {"native/integer_tile.py": "plain form of what is written in LLVM's words"}
 KNOWS_RAY = "mining/actors/"
 KNOWS_OBJECT_STORES = "mining/store/objects/"
 MAY_WRITE = (
@@ -183,6 +184,22 @@ def crowded_kernels(module: Module) -> Iterator[tuple[int, str]]:
                 count = len(node.args.posonlyargs) + len(node.args.args)
                 if count > MAX_PARAMETERS:
                     yield node.lineno, f"{node.name} takes {count} arguments: name tuples of them"
+
+
+def copied_slices(module: Module) -> Iterator[tuple[int, str]]:
+    """numba compiles the text of an error message for them: two seconds more for the first one."""
+    if module.room != "native" or module.name in NOT_COMPILED:
+        return
+    for node in module.nodes:
+        if not isinstance(node, ast.Assign) or isinstance(node.value, ast.Constant | ast.UnaryOp):
+            continue
+        made = dotted(node.value.func) if isinstance(node.value, ast.Call) else ""
+        if re.match(r"np\.(u?int|float)", made):  # a number
+            continue
+        for target in node.targets:
+            inside = ast.walk(target.slice) if isinstance(target, ast.Subscript) else ()
+            if any(isinstance(one, ast.Slice) for one in inside):
+                yield node.lineno, "a slice is given an array: write the loop"
 
 
 def kernel_imports(module: Module) -> Iterator[tuple[int, str]]:
@@ -429,6 +446,7 @@ RULES = {
     "imports point down: rankmill, training, mining, native": imports_against_the_way_down,
     "kernels import numpy, numba and math only": kernel_imports,
     "kernels take named tuples rather than many arguments": crowded_kernels,
+    "kernels copy element by element: a slice takes seconds to compile": copied_slices,
     "only mining/actors knows Ray": ray_imports,
     "only mining/store/objects knows object stores": store_imports,
     "only rankmill/report knows matplotlib": plotting_imports,
@@ -463,6 +481,8 @@ SAMPLES = [
     (imports_against_the_way_down, "training/x.py", "import rankmill.cli"),
     (kernel_imports, "native/x.py", "import pyarrow as pa"),
     (crowded_kernels, "native/x.py", f"def f({', '.join(f'a{i}' for i in range(13))}):\n    g()"),
+    (copied_slices, "native/x.py", "key[:n] = other[:n]"),
+    (copied_slices, "native/x.py", "fact[t, :] = row"),
     (ray_imports, "mining/pool.py", "def f():\n    import ray"),
     (store_imports, "mining/store/files/arrow.py", "from obstore import store"),
     (plotting_imports, "rankmill/demo.py", "from matplotlib.figure import Figure"),
@@ -510,6 +530,8 @@ SAMPLES = [
 ALLOWED = [
     (imports_against_the_way_down, "mining/sources/x.py", "from ...native.topk import merge"),
     (imports_against_the_way_down, "rankmill/x.py", "from rankmill.training import losses"),
+    (copied_slices, "native/x.py", "a[:] = 0\nb[:] = -1\nkey[i:] = np.uint64(7)\nkey[i] = c[j]"),
+    (copied_slices, "mining/x.py", "key[:n] = other[:n]"),
     (writes, "mining/x.py", "files.write_bytes(path, data)"),
     (writes, "mining/x.py", "open(path, 'rb')"),
     (writes, "mining/x.py", "open(path, encoding='utf-8')"),

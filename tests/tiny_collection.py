@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,15 @@ def tiny_beir(folder: Path, docs: int = 200, queries: int = 40, seed: int = 0) -
     `ODD_TEXTS` without a title and never judged.
     """
     folder = Path(folder)
+    (folder / "qrels").mkdir(parents=True, exist_ok=True)
+    for name, text in _files(docs, queries, seed).items():
+        (folder / name).write_text(text, encoding="utf-8", newline="")
+    return folder
+
+
+@cache
+def _files(docs: int, queries: int, seed: int) -> dict[str, str]:
+    """Return the text of each file: drawing takes longer than writing, and is asked for often."""
     plain = docs - len(ODD_TEXTS)
     if plain < 10:
         raise ValueError(f"docs={docs}: at least {10 + len(ODD_TEXTS)} are needed")
@@ -34,35 +44,35 @@ def tiny_beir(folder: Path, docs: int = 200, queries: int = 40, seed: int = 0) -
     weights = 1.0 / np.arange(1, len(words) + 1)
     weights /= weights.sum()
 
-    (folder / "qrels").mkdir(parents=True, exist_ok=True)
-    bodies = []
-    with open(folder / "corpus.jsonl", "w", encoding="utf-8") as out:
-        for doc in range(plain):
-            body = list(rng.choice(words, size=int(rng.integers(8, 60)), p=weights))
-            bodies.append(body)
-            title = " ".join(rng.choice(words, size=2)) if doc % 3 else ""
-            row = {"_id": f"d{doc}", "title": title, "text": " ".join(body)}
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
-        for number, text in enumerate(ODD_TEXTS):
-            row = {"_id": f"odd-{number}", "title": "", "text": text}
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+    bodies, corpus, asked = [], [], []
+    for doc in range(plain):
+        body = list(rng.choice(words, size=int(rng.integers(8, 60)), p=weights))
+        bodies.append(body)
+        title = " ".join(rng.choice(words, size=2)) if doc % 3 else ""
+        corpus.append({"_id": f"d{doc}", "title": title, "text": " ".join(body)})
+    for number, text in enumerate(ODD_TEXTS):
+        corpus.append({"_id": f"odd-{number}", "title": "", "text": text})
 
     judged: dict[str, list[str]] = {"train": [], "test": []}
-    with open(folder / "queries.jsonl", "w", encoding="utf-8") as out:
-        for query in range(queries):
-            chosen = rng.choice(plain, size=int(rng.integers(2, 5)), replace=False)
-            body = bodies[chosen[0]]
-            rare = sorted(set(body), key=words.index, reverse=True)[:3]
-            row = {"_id": f"q{query}", "text": " ".join([*rare, str(rng.choice(body))])}
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
-            split = "test" if query % 2 else "train"
-            for place, doc in enumerate(chosen):
-                grade = 0 if place == len(chosen) - 1 else 2 if place == 0 else 1
-                judged[split].append(f"q{query}\td{doc}\t{grade}\n")
-    for split, lines in judged.items():
-        text = "query-id\tcorpus-id\tscore\n" + "".join(lines)
-        (folder / "qrels" / f"{split}.tsv").write_text(text, encoding="utf-8")
-    return folder
+    for query in range(queries):
+        chosen = rng.choice(plain, size=int(rng.integers(2, 5)), replace=False)
+        body = bodies[chosen[0]]
+        rare = sorted(set(body), key=words.index, reverse=True)[:3]
+        asked.append({"_id": f"q{query}", "text": " ".join([*rare, str(rng.choice(body))])})
+        split = "test" if query % 2 else "train"
+        for place, doc in enumerate(chosen):
+            grade = 0 if place == len(chosen) - 1 else 2 if place == 0 else 1
+            judged[split].append(f"q{query}\td{doc}\t{grade}\n")
+    head = "query-id\tcorpus-id\tscore\n"
+    return {
+        "corpus.jsonl": _lines(corpus),
+        "queries.jsonl": _lines(asked),
+        **{f"qrels/{split}.tsv": head + "".join(lines) for split, lines in judged.items()},
+    }
+
+
+def _lines(rows: list[dict[str, str]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def _words(rng: np.random.Generator, count: int) -> list[str]:
