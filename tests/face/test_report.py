@@ -168,7 +168,7 @@ def test_a_mean_at_the_end_of_the_scale_is_drawn_whole(drawn: list[Figure]) -> N
         replace(one, scores={domain: content.Interval(1.0, 1.0, 1.0) for domain in one.scores})
         for one in report.systems
     ]
-    effect_pictures(tuple(best), tuple(report.domains), "nDCG@10", looks(report.samplers))
+    effect_pictures(tuple(best), tuple(report.domains), "nDCG@10", looks(tuple(report.samplers)))
     marks = [
         line
         for figure in drawn

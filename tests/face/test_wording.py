@@ -7,6 +7,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -143,14 +144,16 @@ _MANY = re.compile(
 def plurals(source: str) -> Iterator[str]:
     """Yield each number that a text writes before a plural, whatever the number is: `1 rows`."""
     for node in ast.walk(ast.parse(source)):
-        values = node.values if isinstance(node, ast.JoinedStr) else []
-        for number, after in zip(values, values[1:], strict=False):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        for number, after in pairwise(node.values):
             if not (isinstance(number, ast.FormattedValue) and isinstance(after, ast.Constant)):
                 continue
             written = ast.unparse(ast.JoinedStr([number]))
             a_count = ":," in written or "{len(" in written
-            if a_count and _MANY.match(str(after.value)):
-                yield f"{node.lineno}: {written}{after.value}"
+            text = str(after.value)
+            if a_count and _MANY.match(text):
+                yield f"{node.lineno}: {written}{text}"
 
 
 @pytest.mark.parametrize("folder", ["cli", "objects", "provenance", "report"])

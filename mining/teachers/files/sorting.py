@@ -238,7 +238,8 @@ class _Reader:
     ) -> None:
         refused = self.request.unknown == "error"
         names = (self._unknown if refused else self.skipped)[role]
-        lost = np.flatnonzero(rows < 0) if refused or len(names) < SHOWN else ()
+        told = refused or len(names) < SHOWN
+        lost = np.flatnonzero(rows < 0) if told else np.empty(0, np.int64)
         if len(lost):
             at = f"{source}, {UNITS[self.request.form]} {lines[lost[0]]}"
             self._first_unknown.setdefault(role, at)

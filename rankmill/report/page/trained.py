@@ -175,8 +175,8 @@ def _effect_panel(
                 axes.plot((score.low, score.high), (row, row), color=color, lw=1.6)
             marker = look[system.sampler].marker if system.sampler is not None else "o"
             fill = color if system.role == "student" else "white"
-            at_an_end = {"ms": 7, "mew": 1.8, "zorder": 5, "clip_on": False}  # a mean of 1 is whole
-            axes.plot(score.value, row, marker, mec=color, mfc=fill, **at_an_end)
+            (mark,) = axes.plot(score.value, row, marker, mec=color, mfc=fill, ms=7, mew=1.8)
+            mark.set(zorder=5, clip_on=False)  # a mean of 1 is drawn whole
         axes.set_yticks(range(len(systems)), [brief(s.name) for s in reversed(systems)], color=INK)
         axes.set_ylim(-0.6, len(systems) - 0.4)
         axes.grid(axis="y", visible=False)
