@@ -112,17 +112,6 @@ print(len(ran.students), "students")
 """
 
 
-def stopped(child: subprocess.Popen[str]) -> str:
-    """Press Ctrl-C; again after a minute, as a user would: Python drops a KeyboardInterrupt that
-    falls into a callback of a library (ctypes, a destructor), and no code of ours hears of it."""
-    child.send_signal(signal.SIGINT)
-    try:
-        return child.communicate(timeout=60)[1]
-    except subprocess.TimeoutExpired:
-        child.send_signal(signal.SIGINT)
-        return child.communicate(timeout=60)[1]
-
-
 @pytest.mark.models
 def test_a_recipe_that_was_stopped_keeps_what_is_finished(tmp_path: Path) -> None:
     tiny_beir(tmp_path / "tiny")
@@ -135,7 +124,8 @@ def test_a_recipe_that_was_stopped_keeps_what_is_finished(tmp_path: Path) -> Non
     with subprocess.Popen([*command, "50000000"], stdout=subprocess.PIPE, **piped) as child:
         while not [*tmp_path.glob("work/groups/*/manifest.json")] and child.poll() is None:
             time.sleep(0.05)
-        said = stopped(child)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate()
     assert child.returncode == -signal.SIGINT, said
     lines = said.strip().splitlines()
     assert lines[-2:] == ["KeyboardInterrupt", f"rm.run {NOTE}"]
