@@ -177,8 +177,8 @@ def _apart(artifact: Artifact) -> list[Advice]:
             f"{label} found {of_positives:.0%} of the positives and {of_negatives:.0%} of the "
             f"negatives (of {len(pairs[0]):,} and {len(pairs[1]):,}): students can learn that what "
             "it finds is not relevant",
-            "keep positives that a source found (pool --no-positives, select --missing drop_doc), "
-            "or pool negatives of other sources too",
+            "keep positives that a source found (no-positives of pool, --missing drop_doc of "
+            "select), or pool negatives of other sources too",
             "keep positives that a source found (pool.positives = false, groups.missing = "
             "'drop_doc'), or add negatives of other sources",
             of_negatives - of_positives,

@@ -42,7 +42,7 @@ def test_bm25_over_a_list_of_texts(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("documents", "message"),
     [
-        (["a", 5], r"documents, row 1[\s\S]*a list of texts holds nothing but texts"),
+        (["a", 5], r"is 5, not a text[\s\S]*documents\[1\][\s\S]*write it as one text"),
         (["a", "\ud800"], "half a character"),
         ([], "no column|no document|is empty|holds no"),
     ],

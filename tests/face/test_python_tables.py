@@ -138,8 +138,8 @@ def test_judgements_of_every_form_are_the_same_collection(qrels: Any, tmp_path: 
         ({"qrels": {"q1": {"d1": 0}}}, "the split 'all' has no positives", "a grade of 1 or more"),
         ({"documents": {"a", "b"}}, "a set has no order", r"documents=sorted\(…\)"),
         ({"documents": [("d1", "a", "b")]}, "this row is a tuple", r"\(id, text\)"),
-        ({"documents": ["a", 5]}, "this row is a str", "nothing but texts"),
-        ({"documents": (one for one in ["a", 5])}, "this row is a str", "nothing but texts"),
+        ({"documents": ["a", 5]}, "is 5, not a text", "write it as one text"),
+        ({"documents": (one for one in ["a", 5])}, "is 5, not a text", "write it as one text"),
         ({"documents": 5}, "an int is no table", "a list of dicts"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from group_makers import make_groups
 
 from rankmill.mining.store import Artifact, Workspace
-from rankmill.study.grid.answer.poor_groups import remarks_on
+from rankmill.study.grid.budgets import remarks_on
 
 GOOD = [[2.0, 1.0, 0.5], [3.0, 0.1, 0.2]]
 SOME = [[1.0, 1.5, 0.5], [3.0, 3.5, 0.2]]  # half of the negatives above the positive

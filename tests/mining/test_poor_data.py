@@ -57,7 +57,7 @@ def test_a_source_of_negatives_that_found_no_positive_is_named(world):
         f"{LISTED} found 0% of the positives and 100% of the negatives (of {2 * queries} and "
         f"{3 * queries}): students can learn that what it finds is not relevant"
     )
-    assert "pool --no-positives" in said
+    assert "no-positives of pool" in said
     (one,) = (one for one in advice_of(groups) if one.kind == "apart")
     assert "pool.positives = false" in one.said(recipe=True)
     found = audit_groups(world["workspace"], groups, collection=world["collection"])["imbalance"]

@@ -1,4 +1,5 @@
-"""What every student of a study sees: documents, different pairs, positives and queries.
+"""What every student of a study sees: documents, different pairs, positives and queries; and what
+is to be said of groups that teach little, a remark of each kind once.
 
 Counted from the groups and the order of training, before any step of it.
 """
@@ -6,12 +7,17 @@ Counted from the groups and the order of training, before any step of it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rankmill.mining.store import Artifact
 from rankmill.study.grid.declared import COUNTED
 from rankmill.study.grid.design import Cell, Study
 from rankmill.study.grid.refusals import no_budget
 from rankmill.study.recipe import Recipe
+
+if TYPE_CHECKING:
+    from rankmill.mining.audit.poor_data import Advice
+    from rankmill.study.grid.steps import Track
 
 Seen = Mapping[str, int]
 
@@ -68,3 +74,28 @@ def unequal(cells: Sequence[Cell], seen: Mapping[int, Sequence[Seen]]) -> Iterat
                 f"students saw different numbers of {name.replace('_', ' ')}, {low:,} to {high:,}; "
                 "differences between cells may be due to that"
             )
+
+
+# ---- groups that teach little -----------------------------------------------------------------
+
+
+def remarks_on(study: Study, tracks: Sequence[Track]) -> Iterator[str]:
+    """Yield the gravest remark of each kind on the groups of all cells, whose groups they are, and
+    of how many cells more something of that kind is to be said."""
+    from rankmill.mining.audit.poor_data import advice_of
+
+    known: dict[str, list[Advice]] = {}
+    said: dict[str, list[tuple[float, int, Advice]]] = {}
+    for cell in study.cells:
+        for groups in tracks[cell.variant].groups_of(cell, 0):
+            if groups.fingerprint not in known:
+                known[groups.fingerprint] = advice_of(groups)
+            for one in known[groups.fingerprint]:
+                said.setdefault(one.kind, []).append((one.share, cell.number, one))
+    names = {cell.number: cell.name for cell in study.cells}
+    for remarks in said.values():
+        _, number, worst = max(remarks, key=lambda each: (each[0], -each[1]))
+        others = len({each[1] for each in remarks}) - 1
+        cells = "cell" if others == 1 else "cells"
+        more = f" (and something like it of {others:,} other {cells})" if others else ""
+        yield f"Groups of {names[number]}: {worst.said(recipe=True)}{more}."

@@ -17,8 +17,7 @@ from rankmill.mining.actors import Execution
 from rankmill.mining.store import Artifact, Workspace
 from rankmill.study.before import look_first
 from rankmill.study.before.data import Glimpses
-from rankmill.study.grid.answer.poor_groups import remarks_on
-from rankmill.study.grid.budgets import Seen, check_budgets, seen_of
+from rankmill.study.grid.budgets import Seen, check_budgets, remarks_on, seen_of
 from rankmill.study.grid.design import Cell, Study
 from rankmill.study.grid.racing import Stopped, stopped
 from rankmill.study.grid.refusals import check_race_queries, check_reachable, check_study

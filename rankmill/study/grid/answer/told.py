@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rankmill.study import words
 from rankmill.study.grid.answer.answer import ROLES
-from rankmill.study.grid.answer.poor_groups import remarks_on
-from rankmill.study.grid.budgets import met, unequal
+from rankmill.study.grid.budgets import met, remarks_on, unequal
 from rankmill.training.bounded import mean_interval
 
 if TYPE_CHECKING:
