@@ -103,8 +103,8 @@ def _after_scores(made: Artifact, name: str, names: Names) -> list[str] | None:
 def _size_for(scores: Artifact) -> int:
     """Return the size of groups to propose: 16, or the power of two that lists still fill."""
     pairs = scores.counts.get("pairs", 0)
-    found = pairs - scores.input("pool").counts.get("positives_not_found", 0)
-    fits = (size for size in (4, 8, 16) if not pairs or (size - 1) * scores.rows < found)
+    listed = pairs - scores.input("pool").counts.get("positives_not_found", 0)
+    fits = (size for size in (4, 8, 16) if not pairs or (size - 1) * scores.rows < listed)
     return max([2, *fits])
 
 
